@@ -1,0 +1,83 @@
+"""Which scripts a configuration runs, and the files behind them.
+
+The law: TOML's [[script]] tables first, then Momentum's stanzas, each in their order; after this every script's file
+exists and no two have one name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from lumilter.config.bind import Source
+from lumilter.config.momentum import Scriptlets
+from lumilter.config.schema import Config, Script
+from lumilter.errors import ConfigError
+
+_MOMENTUMS_OWN = re.compile(r"msys[./]")
+
+
+def find_module(name: str, path: Iterable[str]) -> str | None:
+    """The file of a module, named with dots or slashes ("mail.policy", "mail/policy"); None if there is none.
+
+    path: templates with "?" for the module's name, as in [lua] path.
+    """
+    return next((file for file in _candidates(name, path) if Path(file).is_file()), None)
+
+
+def with_scripts(config: Config, source: Source) -> Config:
+    """The configuration with its scripts found. Raises ConfigError."""
+    scripts: dict[str, Script] = {}
+    for index, script in enumerate(config.scripts):
+        line = source.lines.get(("script", index, "source"), 0)
+        _add(scripts, script, (source.file, line), config.lua.path)
+    notes: list[str] = []
+    if config.momentum.config:
+        file = Path(config.momentum.config)
+        if not file.is_file():
+            raise source.error(("momentum", "config"), f"[momentum] config: there is no file {file}")
+        # Momentum looks for sources in the directories of its configuration.
+        config = replace(config, lua=replace(config.lua, path=_unique((*config.lua.path, str(file.parent / "?.lua")))))
+        found = Scriptlets.read(file)
+        notes = found.notes
+        for each in found.scripts:
+            if _MOMENTUMS_OWN.match(each.source) and not find_module(each.source, config.lua.path):
+                notes.append(f"{each.file}:{each.line}: {each.source} is Momentum's own and not needed here")
+                continue
+            _add(scripts, Script(each.name, each.source), (each.file, each.line), config.lua.path)
+    return replace(config, scripts=tuple(scripts.values()), notes=tuple(notes))
+
+
+def from_scripts(files: Iterable[str | Path]) -> Config:
+    """The defaults with these script files; modules are looked for beside them first. Raises ConfigError."""
+    scripts = {}
+    for file in map(Path, files):
+        if not file.is_file():
+            raise ConfigError("there is no such script", str(file))
+        scripts[str(file)] = Script(name=file.stem, source=str(file), file=str(file.absolute()))
+    config = Config(scripts=tuple(scripts.values()))
+    beside = [str(Path(script.file).parent / "?.lua") for script in config.scripts]
+    return replace(config, lua=replace(config.lua, path=_unique((*beside, *config.lua.path))))
+
+
+def _add(scripts: dict[str, Script], script: Script, at: tuple[str, int], path: tuple[str, ...]) -> None:
+    if script.name in scripts:
+        raise ConfigError(f'there are two scripts "{script.name}", see {scripts[script.name].declared_at}', *at)
+    if script.source.startswith("/") or script.source.endswith(".lua"):
+        tried = [str(Path(at[0]).absolute().parent / script.source)]
+    else:
+        tried = _candidates(script.source, path)
+    file = next((file for file in tried if Path(file).is_file()), None)
+    if file is None:
+        raise ConfigError(f'script "{script.name}": "{script.source}" was not found; tried {", ".join(tried)}', *at)
+    scripts[script.name] = replace(script, file=file, declared_at=f"{at[0]}:{at[1]}")
+
+
+def _candidates(name: str, path: Iterable[str]) -> list[str]:
+    return [template.replace("?", name.replace(".", "/")) for template in path]
+
+
+def _unique(path: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(path))

@@ -1,0 +1,157 @@
+"""What a script sees as `ac`, `mc`, `msg` and the recipient list: the objects of one SMTP session.
+
+The law: plain state. What may be done to it in which phase is the API's business, what it leads to the session's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from lumilter.session.address import Path
+from lumilter.session.context import ValidateContext
+from lumilter.session.headers import HeaderList
+from lumilter.session.message import Message
+
+P_ESMTP = 2
+"""recv_method and accept_construct.protocol of mail that came by SMTP (msys.core.P_ESMTP)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A socket address as a script sees it: str() is "ip:port" for IPv4, "ip.port" for IPv6."""
+
+    family: str = "unknown"
+    address: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        if self.family == "inet":
+            return f"{self.address}:{self.port}"
+        if self.family == "inet6":
+            return f"{self.address}.{self.port}"
+        return self.address
+
+
+@dataclass(eq=False, slots=True)
+class AcceptConstruct:
+    """The connection: Momentum's accept_construct."""
+
+    conn_id: str
+    vctx: ValidateContext
+    remote: Endpoint = field(default_factory=Endpoint)
+    local: Endpoint = field(default_factory=Endpoint)
+    message: MailMessage | None = None
+    """The message of the running transaction, from MAIL on (message_construct.message)."""
+
+
+@dataclass(eq=False, slots=True)
+class MailMessage:
+    """A message in one recipient's view: Momentum's ec_message.
+
+    content: headers, body and envelope. mess: this message's context, shared with `vctx` except in the phases that run
+    for each recipient, where every recipient has its own. discarded: the reason, once a script discarded it. own: it is
+    one recipient's view.
+    """
+
+    id: str
+    batch_id: str
+    ac: AcceptConstruct
+    content: Message
+    mess: dict[str, str]
+    code: str = ""
+    priority: int = 0
+    recv_method: int = P_ESMTP
+    discarded: str | None = None
+    held: str | None = None
+    own: bool = False
+
+    @property
+    def conn(self) -> dict[str, str]:
+        """The connection context."""
+        return self.ac.vctx.conn
+
+    def for_recipient(self, address: str, ident: str) -> MailMessage:
+        """This message as one recipient's own: copy-on-write content, a context of its own."""
+        content = self.content.view()
+        content.rcptto = address
+        return MailMessage(
+            ident, self.batch_id, self.ac, content, dict(self.mess), self.code, self.priority, self.recv_method,
+            self.discarded, self.held, own=True,
+        )  # fmt: skip
+
+
+def new_message(ident: str, ac: AcceptConstruct, sender: Path) -> MailMessage:
+    """The message of a transaction that just began: an envelope, no content yet."""
+    return MailMessage(ident, ident, ac, Message(HeaderList(), b"", sender.address, ""), ac.vctx.mess)
+
+
+@dataclass(eq=False, slots=True)
+class Recipient:
+    """received: the address as the MTA showed it, by which it must be deleted; None if a script added it."""
+
+    address: str
+    received: str | None = None
+
+
+@dataclass(slots=True)
+class Recipients:
+    """The recipient list of a transaction: what the MTA has, and what the scripts want."""
+
+    wanted: list[Recipient] = field(default_factory=list)
+    received: list[Recipient] = field(default_factory=list)
+
+    def accept(self, address: str, received: str) -> Recipient:
+        """A RCPT that is being decided on."""
+        recipient = Recipient(address, received)
+        self.wanted.append(recipient)
+        self.received.append(recipient)
+        return recipient
+
+    def refuse(self, recipient: Recipient) -> None:
+        """The RCPT was answered with an error: the MTA does not have it."""
+        self.received.remove(recipient)
+        self.drop(recipient)
+
+    def drop(self, recipient: Recipient) -> None:
+        """No longer wanted; a script may have removed it already."""
+        if recipient in self.wanted:
+            self.wanted.remove(recipient)
+
+    def addresses(self) -> list[str]:
+        """What the scripts want, in order."""
+        return [recipient.address for recipient in self.wanted]
+
+    def add(self, address: str) -> bool:
+        """Add an address unless it is there; True if it was added."""
+        if any(recipient.address == address for recipient in self.wanted):
+            return False
+        back = next((r for r in self.received if r.address == address), None)
+        self.wanted.append(back or Recipient(address))
+        return True
+
+    def remove(self, address: str) -> bool:
+        """Remove every entry of that address, compared without case; True if there was one."""
+        kept = [r for r in self.wanted if r.address.lower() != address.lower()]
+        removed = len(kept) < len(self.wanted)
+        self.wanted[:] = kept
+        return removed
+
+    def __iter__(self) -> Iterator[Recipient]:
+        return iter(self.wanted)
+
+
+@dataclass(eq=False, slots=True)
+class ListNode:
+    """One node of the list that validate_rcptto_list sees (struct ec_list_node)."""
+
+    object: str
+    next: ListNode | None = None
+
+
+def linked(addresses: list[str]) -> ListNode | None:
+    """The addresses as Momentum's singly linked list; None if there are none."""
+    node: ListNode | None = None
+    for address in reversed(addresses):
+        node = ListNode(address, node)
+    return node

@@ -1,0 +1,399 @@
+"""One SMTP session: milter events in, hooks to run and pauses out, an Outcome at the end of each event.
+
+The law: sans-IO. `Session.handle(event)` is a generator; it yields RunHook and Pause, is sent a HookDone (or thrown a
+ScriptError) for each RunHook, and returns the Outcome. Which hooks run is in `phases`, what follows in `verdict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from lumilter.errors import LimitError, ScriptError, SplitError
+from lumilter.session import context, phases, verdict
+from lumilter.session.address import Path
+from lumilter.session.context import ValidateContext
+from lumilter.session.diff import content_edits
+from lumilter.session.events import (
+    CONTINUE,
+    Abort,
+    AddRecipient,
+    ChangeSender,
+    Close,
+    Connect,
+    Data,
+    DeleteRecipient,
+    Edit,
+    EndOfMessage,
+    Event,
+    Helo,
+    Mail,
+    Outcome,
+    Quarantine,
+    Rcpt,
+)
+from lumilter.session.headers import Header, HeaderList
+from lumilter.session.mail import AcceptConstruct, Endpoint, MailMessage, Recipients, linked, new_message
+from lumilter.session.phases import Arg, Hook, Result
+from lumilter.session.strings import EcString
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A registered module as the session knows it: its name and the hooks it defines."""
+
+    name: str
+    hooks: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunHook:
+    """Ask for one hook of one module to be run."""
+
+    module: Module
+    hook: Hook
+    args: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HookDone:
+    """What the hook returned, and how long it took in milliseconds."""
+
+    value: object
+    ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Ask to be sent None after that many seconds."""
+
+    seconds: float
+
+
+Steps = Generator[RunHook | Pause, HookDone | None, Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class HookRun:
+    """One line of the session's trace."""
+
+    phase: str
+    module: str
+    hook: str
+    result: str
+    ms: float
+    recipient: str = ""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What happened since the last message, for logs and `lumilter test`."""
+
+    runs: list[HookRun] = field(default_factory=list)
+    errors: list[ScriptError | SplitError] = field(default_factory=list)
+
+    def clear(self) -> None:
+        self.runs.clear()
+        self.errors.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The envelope of the last message as the MTA showed it, which outlives its transaction, for logs."""
+
+    msg_id: str = ""
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+    discarded: str = ""
+
+
+class Session:
+    """One client's connection.
+
+    modules: in the order in which they were registered. new_id: makes Momentum-style identifiers. peer_context: the
+    configured connection variables for a client address.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[Module],
+        options: verdict.Options,
+        new_id: Callable[[], str],
+        peer_context: Callable[[str], Mapping[str, str]] = lambda address: {},
+    ) -> None:
+        self.modules = modules
+        self.options = options
+        self.new_id = new_id
+        self.peer_context = peer_context
+        self.vctx = ValidateContext()
+        self.ac = AcceptConstruct(new_id(), self.vctx)
+        self.recipients = Recipients()
+        self.macros: dict[str, str] = {}
+        self.helo = ""
+        self.client_name = ""
+        self.messages: list[MailMessage] = []
+        """The messages of the last EndOfMessage, one for each recipient that is left."""
+        self.envelope = Envelope()
+        self.trace = Trace()
+        self._closing = False
+        self._called: set[str] = set()
+        """Modules whose Lua code ran: only those get validate_dealloc."""
+
+    @property
+    def message(self) -> MailMessage | None:
+        """The message of the running transaction."""
+        return self.ac.message
+
+    @property
+    def queue_id(self) -> str:
+        """The MTA's queue id, "" before it has one."""
+        return self.macros.get("i", "")
+
+    def handle(self, event: Event) -> Steps:
+        """Run everything that belongs to one event."""
+        if isinstance(event, Abort):
+            self._end_transaction()
+            return CONTINUE
+        if isinstance(event, Close):
+            return (yield from self._close())
+        if isinstance(event, Mail):
+            self.macros.pop("i", None)
+        self.macros.update(event.macros)
+        if self._closing:
+            return verdict.CLOSING
+        if isinstance(event, EndOfMessage):
+            outcome = yield from self._end_of_message(event)
+            self._end_transaction()
+        else:
+            outcome = yield from self._command(event)
+        return outcome
+
+    # --- commands ----------------------------------------------------------------------------------------------------
+
+    def _command(self, event: Connect | Helo | Mail | Rcpt | Data) -> Steps:
+        text, recipient = "", None
+        match event:
+            case Connect():
+                self._connect(event)
+            case Helo():
+                self.helo = text = event.name
+                context.greeted(self.vctx.conn, event)
+            case Mail():
+                text = self._mail(event)
+            case Rcpt():
+                path = Path.parse(event.address)
+                text = path.address
+                recipient = self.recipients.accept(text, event.address)
+                context.counted(self.vctx.conn)
+                context.recipient(self.vctx.mess, path)
+                if self.message:
+                    self.message.content.rcptto = text
+            case Data():
+                self._first_recipient()
+        refused = yield from self._hooks(phases.BY_EVENT[type(event)], text, self.message)
+        if refused and recipient:
+            self.recipients.refuse(recipient)
+        yield from self._tarpit()
+        return refused or CONTINUE
+
+    def _connect(self, event: Connect) -> None:
+        self.client_name = event.hostname
+        self.ac.remote = Endpoint(event.family, event.address, event.port)
+        host, port = self.macros.get("daemon_addr", ""), self.macros.get("daemon_port", "")
+        family = "inet6" if ":" in host else "inet" if host else "unknown"
+        self.ac.local = Endpoint(family, host, int(port) if port.isdigit() else 0)
+        context.connected(self.vctx.conn)
+        self.vctx.conn.update(self.peer_context(event.address))
+
+    def _mail(self, event: Mail) -> str:
+        self._end_transaction()
+        path = Path.parse(event.address)
+        context.secured(self.vctx.conn, self.macros)
+        context.authenticated(self.vctx.conn, self.macros)
+        context.sender(self.vctx, path)
+        self.ac.message = new_message(self.new_id(), self.ac, path)
+        self.envelope = Envelope(self.ac.message.id, path.address)
+        return path.address
+
+    def _first_recipient(self) -> None:
+        """Before the recipients part ways, the message's own is the first (message_construct: the others are extra)."""
+        if self.message and self.recipients.wanted:
+            path = Path.parse(self.recipients.wanted[0].address)
+            self.message.content.rcptto = path.address
+            context.recipient(self.vctx.mess, path)
+
+    def _close(self) -> Steps:
+        for module in self.modules:
+            if module.name in self._called and phases.DEALLOC.name in module.hooks:
+                try:
+                    yield from self._run(module, phases.DEALLOC, "", None)
+                except ScriptError as error:
+                    self.trace.errors.append(error)
+        self._end_transaction()
+        return CONTINUE
+
+    def _end_transaction(self) -> None:
+        self.ac.message = None
+        self.recipients = Recipients()
+        self.vctx.mess = {}
+
+    # --- the message -------------------------------------------------------------------------------------------------
+
+    def _end_of_message(self, event: EndOfMessage) -> Steps:
+        message = self.message
+        if message is None:  # no MAIL was seen: the MTA joined in the middle of a session
+            return CONTINUE
+        self._first_recipient()
+        headers = HeaderList(Header(name, value) for name, value in event.headers)
+        message.content.headers = headers.copy()
+        message.content.body = event.body
+        self.messages = []
+        addresses = tuple(_canonical(recipient.received) for recipient in self.recipients.received)
+        self.envelope = replace(self.envelope, recipients=addresses)
+        outcome = yield from self._hooks(phases.MESSAGE, "", message)
+        if outcome is None and message.discarded is None:
+            outcome = yield from self._each_recipient(message)
+        yield from self._tarpit()
+        if outcome is not None:
+            return outcome
+        if not self.messages:
+            self.envelope = replace(self.envelope, discarded=message.discarded or "no recipient is left")
+            return verdict.DISCARD
+        try:
+            edits = self._edits(headers, event.body)
+        except SplitError as error:
+            self.trace.errors.append(error)
+            return verdict.of_split(error)
+        return verdict.accepted(edits)
+
+    def _each_recipient(self, message: MailMessage) -> Generator[RunHook | Pause, HookDone | None, Outcome | None]:
+        shared = self.vctx.mess
+        for recipient in list(self.recipients):
+            own = message.for_recipient(recipient.address, message.id if not self.messages else self.new_id())
+            context.recipient(own.mess, Path.parse(recipient.address))
+            self.vctx.mess = own.mess
+            self.ac.message = own
+            outcome = yield from self._hooks(phases.EACH_RCPT, "", own)
+            self.vctx.mess = shared
+            self.ac.message = message
+            if outcome is not None:
+                return outcome
+            if own.discarded is not None:
+                message.discarded = message.discarded or own.discarded
+                self.recipients.drop(recipient)
+            elif recipient in self.recipients.wanted:
+                self.messages.append(own)
+                recipient.address = own.content.rcptto
+        return None
+
+    def _edits(self, headers: HeaderList, body: bytes) -> tuple[Edit, ...]:
+        """What turns the message that the MTA holds into the one that the scripts made."""
+        first = self.messages[0]
+        for other in self.messages[1:]:
+            if not (
+                first.content.same_content(other.content)
+                and first.content.mailfrom == other.content.mailfrom
+                and first.held == other.held
+            ):
+                raise SplitError("recipients need different messages, which this server can't split yet")
+        edits: list[Edit] = content_edits(headers, body, first.content)
+        if first.content.mailfrom != self.envelope.sender:
+            edits.append(ChangeSender(first.content.mailfrom))
+        edits.extend(self._recipient_edits())
+        if first.held is not None:
+            edits.append(Quarantine(first.held))
+        return tuple(edits)
+
+    def _recipient_edits(self) -> list[Edit]:
+        unchanged = [
+            r for r in self.recipients.received if r in self.recipients.wanted and r.address == _canonical(r.received)
+        ]
+        drop = [DeleteRecipient(r.received or "") for r in self.recipients.received if r not in unchanged]
+        kept = {r.address for r in unchanged}
+        add = dict.fromkeys(r.address for r in self.recipients.wanted if r.address not in kept)
+        return [*(AddRecipient(address) for address in add), *drop]
+
+    # --- hooks -------------------------------------------------------------------------------------------------------
+
+    def _hooks(
+        self, hooks: Sequence[Hook], text: str, message: MailMessage | None
+    ) -> Generator[RunHook | Pause, HookDone | None, Outcome | None]:
+        """Run hooks in order until one decides against the command; None is "go on"."""
+        self.vctx.begin_phase()
+        for hook in hooks:
+            for module in self.modules:
+                if hook.name not in module.hooks:
+                    continue
+                try:
+                    done = yield from self._run(module, hook, text, message)
+                except ScriptError as error:
+                    self.trace.errors.append(error)
+                    refused = verdict.of_error(error, self.options)
+                    if refused:
+                        return refused
+                    continue
+                if hook.result is Result.STATUS and (refused := verdict.of_status(done)):
+                    return refused
+                if hook.result is Result.VALIDATE and done == phases.VALIDATE_DONE:
+                    break
+            if refused := verdict.of_context(self.vctx):
+                self._closing = self.vctx.disconnect
+                return refused
+            if message is not None and message.discarded is not None:
+                return None
+        return None
+
+    def _run(
+        self, module: Module, hook: Hook, text: str, message: MailMessage | None
+    ) -> Generator[RunHook | Pause, HookDone | None, object]:
+        """Run one hook of one module, again as long as it says VALIDATE_AGAIN."""
+        args = tuple(self._argument(arg, text, message) for arg in hook.args)
+        spent = waited = 0.0
+        self._called.add(module.name)
+        try:
+            while True:
+                done = yield RunHook(module, hook, args)
+                assert done is not None
+                spent += done.ms
+                if hook.result is not Result.VALIDATE or done.value != phases.VALIDATE_AGAIN:
+                    break
+                waited += self.options.again_interval
+                if waited > self.options.again_limit:
+                    raise LimitError(f"{hook.name} still says VALIDATE_AGAIN after {self.options.again_limit:g} s")
+                yield Pause(self.options.again_interval)
+        except ScriptError as error:
+            self._traced(hook, module, "limit" if isinstance(error, LimitError) else "error", spent)
+            raise
+        names: dict[object, str] = {phases.VALIDATE_CONT: "cont", phases.VALIDATE_DONE: "done", None: "cont"}
+        value = done.value
+        self._traced(hook, module, names.get(value, str(value)) if _hashable(value) else str(value), spent)
+        return value
+
+    def _traced(self, hook: Hook, module: Module, result: str, ms: float) -> None:
+        recipient = self.ac.message.content.rcptto if hook.each_rcpt and self.ac.message else ""
+        self.trace.runs.append(HookRun(hook.phase, module.name, hook.name, result, ms, recipient))
+
+    def _argument(self, arg: Arg, text: str, message: MailMessage | None) -> object:
+        match arg:
+            case Arg.AC:
+                return self.ac
+            case Arg.VCTX:
+                return self.vctx
+            case Arg.MSG:
+                return message
+            case Arg.STR:
+                return EcString(text.encode("utf-8", "surrogateescape"))
+        return linked(self.recipients.addresses())
+
+    def _tarpit(self) -> Generator[Pause, None, None]:
+        seconds = min(self.vctx.tcost, self.options.max_tarpit)
+        if seconds > 0:
+            yield Pause(seconds)
+
+
+def _canonical(received: str | None) -> str:
+    return Path.parse(received or "").address
+
+
+def _hashable(value: object) -> bool:
+    return isinstance(value, int | float | str | bool) or value is None

@@ -1,0 +1,124 @@
+"""What a phase's end means to the MTA: the one table of precedence, and the texts of replies.
+
+The law: every Outcome that is not plain "continue" is made here.
+
+    first that holds                                   answer
+    1  the connection was ended earlier                421, whatever the command
+    2  a script failed                                 as `on_error` says: tempfail, reject; accept goes on
+    3  vctx.disconnect or vctx:disconnect()            its code (421 where none is set), then 421 to all that follows
+    4  vctx.code / vctx:set_code() is 5xx or 4xx       that reply: reject or tempfail
+    5  core_final_validation2 returned DONE / RETRY    554 / 451
+    6  recipients need different messages              451, until an injection address is configured
+    7  msg:discard(), or no recipient is left          discard
+    8  msg:quarantine()                                the edits, and the MTA holds the message
+    9  otherwise                                       the edits
+
+4xx before 5xx or the other way round does not arise: a phase has one code, and the first phase that sets one is last.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from lumilter.errors import ScriptError, SplitError
+from lumilter.session.context import ValidateContext
+from lumilter.session.events import Action, Edit, Outcome, Reply
+from lumilter.session.phases import HOOK_DONE, HOOK_RETRY
+
+CLOSING = Outcome(Action.TEMPFAIL, Reply(421, "4.7.0", ("Service closing transmission channel",)))
+DISCARD = Outcome(Action.DISCARD)
+
+_TEXTS = {4: "Service unavailable, try again later", 5: "Rejected by policy"}
+_STATUS = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+_LINE = 480
+"""RFC 5321 4.5.3.1.5 allows 512 octets in a reply line, code, status and CRLF included."""
+
+
+class OnError(Enum):
+    """What happens to mail when a script fails."""
+
+    TEMPFAIL = "tempfail"
+    REJECT = "reject"
+    ACCEPT = "accept"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a session decides where no script does; seconds throughout.
+
+    again_interval: pause before a hook that returned VALIDATE_AGAIN runs again; again_limit: how long in all.
+    max_tarpit: longest time that a reply is held back, as an MTA gives up on a milter (Postfix: milter_command_timeout,
+    30 s).
+    """
+
+    on_error: OnError = OnError.TEMPFAIL
+    on_error_text: str = "4.3.0 Policy failure, try again later"
+    again_interval: float = 1.0
+    again_limit: float = 60.0
+    max_tarpit: float = 25.0
+
+
+def of_error(error: ScriptError, options: Options) -> Outcome | None:
+    """The answer to a failed script; None goes on as if the module were not there."""
+    if options.on_error is OnError.ACCEPT:
+        return None
+    return refusal(451 if options.on_error is OnError.TEMPFAIL else 554, options.on_error_text)
+
+
+def of_context(vctx: ValidateContext) -> Outcome | None:
+    """Rows 3 and 4 of the table."""
+    if vctx.disconnect and vctx.code < 400:
+        return refusal(421, vctx.note)
+    return refusal(vctx.code, vctx.note) if vctx.code >= 400 else None
+
+
+def of_status(status: object) -> Outcome | None:
+    """Row 5: the status that core_final_validation2 returned."""
+    if status == HOOK_DONE:
+        return refusal(554, "5.7.0 Final validation failed")
+    if status == HOOK_RETRY:
+        return refusal(451, "4.7.0 Final validation failed for now")
+    return None
+
+
+def of_split(error: SplitError) -> Outcome:
+    """Row 6."""
+    return refusal(451, f"4.3.5 {error}")
+
+
+def accepted(edits: tuple[Edit, ...]) -> Outcome:
+    """Rows 8 and 9."""
+    return Outcome(Action.CONTINUE, None, edits)
+
+
+def refusal(code: int, note: str | None) -> Outcome:
+    """The Outcome of a 4xx or 5xx reply; note may hold a status code and several lines."""
+    if not 400 <= code <= 599:
+        code = 451
+    action = Action.TEMPFAIL if code < 500 else Action.REJECT
+    return Outcome(action, reply(code, note))
+
+
+def reply(code: int, note: str | None) -> Reply:
+    """A valid SMTP reply from whatever a script gave as its text.
+
+    An RFC 3463 status at the start is taken as one if its class fits the code (MTAs refuse it otherwise); a code that
+    the script repeated at the start of a line is dropped; what an SMTP reply can't hold becomes "?".
+    """
+    kind = code // 100
+    lines = re.split(r"\r\n|\r|\n", (note or "").strip()) or [""]
+    lines = [re.sub(rf"^{code}[ -]", "", line) for line in lines]
+    xcode = ""
+    status = _STATUS.match(lines[0])
+    if status and status[1].startswith(str(kind)):
+        xcode = status[1]
+        lines = [line.removeprefix(xcode).lstrip() for line in lines]
+    clean = [_UNPRINTABLE.sub("?", line) for line in lines]
+    short = [line[i : i + _LINE] for line in clean for i in range(0, max(len(line), 1), _LINE)]
+    if not any(short):
+        short = [_TEXTS[kind]]
+        xcode = xcode or f"{kind}.7.1"
+    return Reply(code, xcode, tuple(short[:32]))

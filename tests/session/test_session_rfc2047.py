@@ -1,0 +1,71 @@
+"""Encoded words: the cases of RFC 2047 8, what real mail gets wrong, and the round trip."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lumilter.session.rfc2047 import decode, encode
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"plain", "plain"),
+        (b"(=?ISO-8859-1?Q?a?=)", "(a)"),
+        (b"=?ISO-8859-1?Q?a?= b", "a b"),
+        (b"=?ISO-8859-1?Q?a?= =?ISO-8859-1?Q?b?=", "ab"),
+        (b"=?ISO-8859-1?Q?a?=\n  =?ISO-8859-1?Q?b?=", "ab"),
+        (b"=?ISO-8859-1?Q?a_b?=", "a b"),
+        (b"=?utf-8?B?w6Q=?=", "ä"),
+        (b"=?utf-8?b?w6Q?=", "ä"),
+        (b"=?UTF-8?Q?=C3?= =?UTF-8?Q?=A4?=", "ä"),
+        (b"=?iso-8859-1*de?Q?=E4?=", "ä"),
+        (b"=?no-such-charset?Q?=E4?=", "=?no-such-charset?Q?=E4?="),
+        (b"=?utf-8?B?!!!?= x", "=?utf-8?B?!!!?= x"),
+        (b"=?utf-8?Q?=zz?=", "=zz"),
+        (b"=?utf-8?Q?open", "=?utf-8?Q?open"),
+        (b"=?rot13?Q?nop?=", "=?rot13?Q?nop?="),
+        ("roh ä".encode(), "roh ä"),
+        (b"8bit \xe4", "8bit \udce4"),
+        (b"x =?utf-8?Q?=FF?= y", "x \udcff y"),
+    ],
+)
+def test_decode(value: bytes, text: str) -> None:
+    assert decode(value) == text
+
+
+@given(st.binary(max_size=200))
+def test_decode_takes_anything(value: bytes) -> None:
+    assert isinstance(decode(value), str)
+    assert isinstance(decode(b"=?utf-8?Q?" + value + b"?= =?x?B?" + value + b"?="), str)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Zl", "Zp")), max_size=200))
+def test_round_trip(text: str) -> None:
+    value = encode(text)
+    assert value.isascii()
+    assert decode(value.replace(b"\n ", b" ")) == text
+    assert all(len(word) <= 75 for word in value.split() if word.startswith(b"=?"))
+
+
+@given(st.binary(max_size=80))
+def test_round_trip_of_bytes_that_are_no_utf8(raw: bytes) -> None:
+    text = raw.replace(b"\r", b"").replace(b"\n", b"").decode("utf-8", "surrogateescape")
+    assert decode(encode(text).replace(b"\n ", b" ")) == text
+
+
+def test_only_words_that_need_it_are_encoded() -> None:
+    assert encode("Grüße <a@example.com>") == b"=?utf-8?B?R3LDvMOfZQ==?= <a@example.com>"
+
+
+def test_text_that_looks_encoded_survives() -> None:
+    assert decode(encode("=?utf-8?Q?a?=")) == "=?utf-8?Q?a?="
+
+
+def test_long_text_is_split_between_characters() -> None:
+    words = encode("ж" * 200).split(b"\n ")
+    assert len(words) > 1
+    for word in words:
+        base64.b64decode(word.split(b"?")[3]).decode("utf-8")

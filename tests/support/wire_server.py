@@ -33,8 +33,6 @@ class Address:
     path: str = ""
     host: str = "127.0.0.1"
     port: int = 0
-    mode: int = 0o660
-    group: str | None = None
 
     @property
     def target(self) -> str | tuple[str, int]:
@@ -51,6 +49,7 @@ class Plan:
     answers: Mapping[str, Outcome | str] = field(default_factory=dict)
     sleep: Mapping[str, float] = field(default_factory=dict)
     deadline: float = 2.0
+    mode: int = 0o660
     adopt_by_dup2: bool = False
     """Go the way of a libmilter that does not know `fd:`."""
 
@@ -210,6 +209,7 @@ def main() -> None:
         wire.serve(
             address if listener is None else None,
             recorder,
+            mode=plan.mode,
             fd=listener,
             on_ready=lambda: recorder.write("ready"),
             on_signal={signal.SIGUSR1: lambda: logging.info("SIGUSR1 was handled")},

@@ -34,7 +34,13 @@ Client = Callable[..., MilterClient]
 
 def answered(mta: MilterClient, event: str) -> tuple[str, str]:
     """The answer to `event` after everything before it."""
-    steps = {"Connect": mta.connect, "Helo": mta.helo, "Mail": mta.mail, "Rcpt": mta.rcpt, "Data": mta.data}
+    steps: dict[str, Callable[[], Answer]] = {
+        "Connect": mta.connect,
+        "Helo": mta.helo,
+        "Mail": mta.mail,
+        "Rcpt": mta.rcpt,
+        "Data": mta.data,
+    }
     for name, step in steps.items():
         answer = step()
         if name == event:
@@ -132,8 +138,8 @@ def test_every_edit_in_order(start: Start, client: Client, leading: bool, action
         match edit:
             case AddHeader(name, value) if not leading:
                 expected.append(AddHeader(name, value.removeprefix(b" ")))
-            case InsertHeader(index, name, value) if not leading:
-                expected.append(InsertHeader(index, name, value.removeprefix(b" ")))
+            case InsertHeader(index, name, value):  # number 0 is the MTA's own Received
+                expected.append(InsertHeader(index + 1, name, value if leading else value.removeprefix(b" ")))
             case ChangeHeader(nth, name, value) if not leading:
                 expected.append(ChangeHeader(nth, name, value.removeprefix(b" ")))
             case AddRecipient(address):
@@ -276,7 +282,16 @@ def test_no_reply_is_waited_for_where_none_is_needed(start: Start, client: Clien
 def test_an_mta_without_no_reply_flags_is_answered_by_libmilter(start: Start, client: Client) -> None:
     server = start(Plan(needs=Needs(frozenset({"message"}))))
     mta = client(server, steps=0x37F)
-    steps = [mta.connect, mta.helo, mta.mail, mta.rcpt, mta.data, lambda: mta.header("X", " y"), mta.eoh, mta.eom]
+    steps: list[Callable[[], Answer]] = [
+        mta.connect,
+        mta.helo,
+        mta.mail,
+        mta.rcpt,
+        mta.data,
+        lambda: mta.header("X", " y"),
+        mta.eoh,
+        mta.eom,
+    ]
     assert [step().kind for step in steps] == ["continue"] * 8
 
 

@@ -73,7 +73,9 @@ def _add_header(edit: AddHeader, terms: Terms) -> tuple[Any, ...]:
 def _insert_header(edit: InsertHeader, terms: Terms) -> tuple[Any, ...]:
     if edit.index < 0:
         raise Unwritable(f"expected an index from 0, got {edit.index} for {edit.name!r}")
-    return "addheader", _name(edit.name), _value(edit.name, edit.value, terms), edit.index
+    # Postfix and Sendmail count their own Received header, which a milter is not shown, as number 0. (Sendmail also
+    # counts some eight headers of its configuration: whatever is inserted below the top lands directly below Received.)
+    return "addheader", _name(edit.name), _value(edit.name, edit.value, terms), edit.index + 1
 
 
 def _change_header(edit: ChangeHeader, terms: Terms) -> tuple[Any, ...]:

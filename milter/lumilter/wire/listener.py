@@ -41,16 +41,6 @@ class SocketAddress(Protocol):
     @property
     def port(self) -> int: ...
 
-    @property
-    def mode(self) -> int:
-        """Of a unix socket's file."""
-        ...
-
-    @property
-    def group(self) -> str | None:
-        """Of a unix socket's file; None leaves it."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -66,19 +56,19 @@ class Listener:
             Path(self.path).unlink(missing_ok=True)
 
 
-def bind(address: SocketAddress) -> Listener:
+def bind(address: SocketAddress, mode: int = 0o660, group: str = "") -> Listener:
     """A socket that listens on `address`, for `serve` and for the workers that inherit its descriptor.
 
-    Raises ConfigError where that is not possible.
+    mode, group: of a unix socket's file; "" leaves the group. Raises ConfigError where that is not possible.
     """
     try:
-        return _bind_unix(address) if address.family == "unix" else Listener(_bind_inet(address))
+        return _bind_unix(address, mode, group) if address.family == "unix" else Listener(_bind_inet(address))
     except (OSError, LookupError) as error:
         where = address.path if address.family == "unix" else f"{address.host}:{address.port}"
         raise ConfigError(f"can't listen on {address.family} socket {where}: {error}") from error
 
 
-def _bind_unix(address: SocketAddress) -> Listener:
+def _bind_unix(address: SocketAddress, mode: int, group: str) -> Listener:
     path = Path(address.path)
     if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
         if _is_listening(address.path):
@@ -91,10 +81,14 @@ def _bind_unix(address: SocketAddress) -> Listener:
             listener.bind(address.path)
         finally:
             os.umask(umask)
-        if address.group is not None:
-            shutil.chown(path, group=address.group)
-        path.chmod(address.mode)
-        return Listener(_listen(listener), address.path, _identity(address.path))
+        try:
+            if group:
+                shutil.chown(path, group=group)
+            path.chmod(mode)
+            return Listener(_listen(listener), address.path, _identity(address.path))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     except BaseException:
         listener.close()
         raise

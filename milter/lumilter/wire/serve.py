@@ -38,19 +38,23 @@ def serve(
     address: SocketAddress | None,
     server: Server,
     *,
+    mode: int = 0o660,
+    group: str = "",
     fd: int | None = None,
     name: str = "lumilter",
     on_ready: Callable[[], None] = lambda: None,
     on_signal: Mapping[int, Callable[[], None]] | None = None,
     stop: int | None = None,
+    timeout: float = 7210,
     deadline: float = 30.0,
 ) -> int:
     """Answer MTAs until SIGTERM, SIGINT or a word on `stop`, then let the open connections end.
 
-    address: where to listen, or fd: a descriptor that listens already and belongs to the parent process.
+    address, mode, group: where to listen, as for `bind`; or fd: a listening descriptor that the parent process owns.
     on_ready: called when MTAs are answered. on_signal: what to do, in the main thread, on other signals (SIGHUP).
     stop: a descriptor that becomes readable, or ends, when it is time to leave: the way for a supervisor, whose death
     is noticed by it too.
+    timeout: seconds that an MTA may be silent before its connection is given up.
     deadline: seconds that open connections are given; another signal ends the wait.
     Returns the number of connections that were cut. Raises ConfigError and WireError.
     """
@@ -58,7 +62,7 @@ def serve(
         raise ValueError("expected either an address or a descriptor")
     own: Listener | None = None
     if address is not None:
-        own = bind(address)
+        own = bind(address, mode, group)
         listener = own.socket
     else:
         listener = socket.socket(fileno=fd)
@@ -69,6 +73,7 @@ def serve(
     try:
         _raise_packet_limit()
         register(name, server)
+        Milter.settimeout(max(1, round(timeout)))
         Milter.setbacklog(BACKLOG)  # libmilter calls listen() again
         descriptor = hand_over(listener)
         ended: list[BaseException] = []

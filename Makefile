@@ -1,0 +1,17 @@
+# One verb per habit; what each does is in scripts/, which needs no make.
+.PHONY: demo test lint types bench reference
+
+PYTHON = .venv/bin/python
+
+demo test:
+	scripts/$@
+
+lint types:
+	scripts/test $@
+
+bench: # figures depend on the machine; CI leaves it out
+	scripts/setup dev
+	$(PYTHON) -m bench
+
+reference:
+	$(PYTHON) -m lumilter.config.reference > conf/lumilter.toml

@@ -1,0 +1,156 @@
+-- Runs hooks as coroutines, each within an instruction budget and a deadline.
+--
+-- The law: Python calls `start` and `resume` and learns how far a hook came; coroutines never leave this file. The count
+-- hook sees every coroutine of the state and is the only code that stops a script.
+
+local host = ...
+
+local INTERVAL = 10000 -- instructions between two looks at the budget
+
+local create, running, raw_resume = coroutine.create, coroutine.running, host.raw_resume -- not the scripts' resume
+local traceback, sethook, status = debug.traceback, debug.sethook, coroutine.status
+local tostring, type, getmetatable, rawget, error = tostring, type, getmetatable, rawget, error
+local now, memory, collectgarbage = host.now, host.memory, collectgarbage
+
+local tasks = {} -- id -> coroutine
+local last_id = 0
+local remaining, deadline, interval, stopped = 0, 0, INTERVAL, nil
+
+-- The limit of lupa's allocator is set well above this one, so that it only stops single huge allocations: it raises its
+-- error in whatever code allocates, and inside lupa that would be the end of the process.
+local function memory_is_up()
+  if collectgarbage("count") < memory then
+    return false
+  end
+  collectgarbage("collect")
+  return collectgarbage("count") >= memory
+end
+
+local function arm(every)
+  interval = every
+  sethook(host.on_count, "", every)
+end
+
+-- Once a hook has passed its budget every further instruction of it fails, so that neither pcall in a loop nor a
+-- coroutine of the script's own keeps it alive. The main coroutine is ours: there the rhythm becomes normal again.
+function host.on_count()
+  if running() == nil then
+    if interval ~= INTERVAL then
+      arm(INTERVAL)
+    end
+    return
+  end
+  if not stopped then
+    remaining = remaining - interval
+    if remaining <= 0 then
+      stopped = "the hook passed its instruction budget"
+    elseif now() > deadline then
+      stopped = "the hook passed its deadline"
+    elseif memory_is_up() then
+      stopped = "the scripts passed their memory limit"
+    else
+      return
+    end
+    arm(1)
+  end
+  error(stopped, 2)
+end
+
+-- Error values as text: strings as they are, tables through __tostring.
+local function describe(value)
+  if type(value) == "string" then
+    return value
+  end
+  local meta = getmetatable(value)
+  if type(meta) == "table" and rawget(meta, "__tostring") or type(value) == "number" then
+    return tostring(value)
+  end
+  return "(error object is a " .. type(value) .. " value)"
+end
+
+local function report(id, co, ok, first, ...)
+  local limit = stopped
+  stopped = nil
+  if interval ~= INTERVAL then
+    arm(INTERVAL)
+  end
+  if ok and first == host.MARK then
+    return id, remaining, "wait", ...
+  end
+  tasks[id] = nil
+  if ok and status(co) ~= "dead" then
+    return id, remaining, "error", "attempt to yield outside of a coroutine of the script's own", traceback(co)
+  end
+  if ok then
+    return id, remaining, "done", first, ...
+  end
+  if limit or first == "not enough memory" then
+    collectgarbage("collect")
+  end
+  return id, remaining, limit and "limit" or "error", describe(first), traceback(co)
+end
+
+-- id, instructions left, then "done", results... | "wait", token | "error" or "limit", message, traceback
+function host.start(instructions, until_, body, ...)
+  last_id = last_id + 1
+  local co = create(body)
+  tasks[last_id] = co
+  remaining, deadline = instructions, until_
+  return report(last_id, co, raw_resume(co, ...))
+end
+
+function host.resume(id, instructions, until_, ...)
+  local co = tasks[id]
+  remaining, deadline = instructions, until_
+  return report(id, co, raw_resume(co, ...))
+end
+
+-- The hook waits for something that its deadline does not allow: it is given up where it stands.
+function host.cancel(id)
+  local co = tasks[id]
+  tasks[id] = nil
+  return co and traceback(co) or ""
+end
+
+-- ---------------------------------------------------------------------------------------------------------------------
+
+local modules = {} -- name -> function table
+local selves = {} -- session -> module name -> self
+
+-- msys.registerModule. Python names the module after the functions that it has, or refuses it.
+function host.register_module(name, functions)
+  if type(name) ~= "string" or type(functions) ~= "table" then
+    error("msys.registerModule wants a name and a table of functions", 2)
+  end
+  local names = {}
+  for key, value in pairs(functions) do
+    if type(key) == "string" and type(value) == "function" then
+      names[#names + 1] = key
+    end
+  end
+  local module = host.register(name, table.concat(names, "\n"))
+  if module then
+    modules[module] = functions
+  end
+end
+
+function host.start_hook(session, module, hook, instructions, until_, ...)
+  local functions = modules[module]
+  local mine = selves[session]
+  if mine == nil then
+    mine = {}
+    selves[session] = mine
+  end
+  local self = mine[module]
+  if self == nil then
+    self = setmetatable({}, { __index = functions })
+    mine[module] = self
+  end
+  return host.start(instructions, until_, functions[hook], self, host.receive_all(select("#", ...), ...))
+end
+
+function host.end_session(session)
+  selves[session] = nil
+end
+
+arm(INTERVAL)

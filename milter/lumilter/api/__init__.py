@@ -1,0 +1,9 @@
+"""What scripts can call. Importing this package fills the registry.
+
+The law: one file per Momentum package, nothing in it but declarations with their bodies; a body that grows belongs into
+an adapter or the session.
+"""
+
+from lumilter.api import core, dumper, extended_message, extended_vctx, msys, objects, pbp, pcre
+
+__all__ = ["core", "dumper", "extended_message", "extended_vctx", "msys", "objects", "pbp", "pcre"]

@@ -1,0 +1,69 @@
+"""msys.extended.vctx: the recipient list, and holding a session back.
+
+The law: declarations only. The list may change until its phases are over; then the table of phases refuses.
+"""
+
+from __future__ import annotations
+
+from lumilter.calls import Here, ZeroBased
+from lumilter.errors import LumilterError
+from lumilter.registry import api
+from lumilter.session.address import Path
+from lumilter.session.context import ValidateContext
+from lumilter.session.mail import Recipients
+
+PACKAGE = "msys.extended.vctx"
+
+
+@api("vctx:add_recipient", package=PACKAGE, phases="data, data_spool, data_spool_each_rcpt, rcptto", also="mailfrom")
+def add_recipient(vctx: ValidateContext, address: str | list[str], *, here: Here) -> None:
+    """Add an address, or a table of addresses, to the message's recipients; one that is there is not added again."""
+    recipients = _recipients(here)
+    for path in _paths(address):
+        recipients.add(path)
+
+
+@api("vctx:recipient_list", package=PACKAGE, phases="", since="4.0")
+def recipient_list(vctx: ValidateContext, addresses: str | list[str] | None = None, *, here: Here) -> ZeroBased | None:
+    """The recipients' addresses, from index 0; or, given an address or a table, replace them."""
+    recipients = _recipients(here)
+    if addresses is None:
+        return ZeroBased(recipients.addresses())
+    wanted = _paths(addresses)
+    for address in recipients.addresses():
+        if address not in wanted:
+            recipients.remove(address)
+    for address in wanted:
+        recipients.add(address)
+    return None
+
+
+@api("vctx:remove_recipient", package=PACKAGE, phases="data, data_spool, data_spool_each_rcpt, mailfrom, rcptto")
+def remove_recipient(vctx: ValidateContext, address: str | list[str], *, here: Here) -> None:
+    """Remove an address, or a table of addresses, from the message's recipients; without any left it is discarded."""
+    recipients = _recipients(here)
+    for path in _paths(address):
+        recipients.remove(path)
+
+
+@api("vctx:tarpit", package=PACKAGE, phases="connect", also="ehlo, mailfrom, rcptto, data, data_spool")
+def tarpit(vctx: ValidateContext, interval: float) -> None:
+    """Hold this phase's reply back for so many seconds; nobody else waits. An MTA's milter timeout bounds it."""
+    if interval < 0:
+        raise LumilterError("the interval is negative")
+    vctx.tcost += interval
+
+
+def _recipients(here: Here) -> Recipients:
+    if here.session is None or here.session.message is None:
+        raise LumilterError("there is no message whose recipients could be meant")
+    found: Recipients = here.session.recipients
+    return found
+
+
+def _paths(address: str | list[str]) -> list[str]:
+    texts = [address] if isinstance(address, str) else address
+    paths = [Path.parse(text).address for text in texts]
+    if "" in paths:
+        raise LumilterError(f"{texts[paths.index('')]!r} is not an address")
+    return paths

@@ -1,0 +1,59 @@
+"""What declarations in the API are written with: the running code, operations to wait for, kinds of Lua values.
+
+The law: no behaviour, and no import of lupa or of the host. A Wait holds plain Python values only, never a Lua object;
+its `run` is called on a pool thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+class Wait:
+    """Something that a session waits for while others go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep(Wait):
+    """Time alone."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Wait):
+    """Work for a pool thread.
+
+    run(deadline): the work; deadline is a time.monotonic() value in seconds after which nobody wants the result.
+    It returns what the function returns to the script (a tuple is several results) or raises a LumilterError.
+    """
+
+    run: Callable[[float], Any]
+
+
+@dataclass(slots=True)
+class Here:
+    """What the host knows about the code that is running; a declaration asks for it with `*, here: Here`.
+
+    session: None outside sessions. services: the adapters. host: the scripts' generation, for modules.
+    """
+
+    phase: str = "load"
+    module: str = ""
+    session: Any = None
+    services: Any = None
+    host: Any = None
+
+
+class ZeroBased(list[Any]):
+    """A list that a script sees from index 0, as Momentum shows C arrays."""
+
+
+class LuaFunction:
+    """A parameter annotation: a Lua function, kept as it is and only used on the Lua thread."""
+
+
+class LuaValue:
+    """A parameter annotation: whatever the script passed, untouched."""

@@ -1,0 +1,46 @@
+"""The command line: `lumilter VERB`.
+
+The law: a file for each verb, whose `add` declares its options and whose `run` returns the exit status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from lumilter import __version__
+from lumilter.cli import check, evaluate, functions, serve, test
+from lumilter.errors import ConfigError, LumilterError, ScriptError
+
+EX_CONFIG = 78
+EX_SOFTWARE = 70
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `lumilter`; returns the exit status (sysexits.h where the verb has no other)."""
+    parser = argparse.ArgumentParser(
+        prog="lumilter", description="Momentum's Lua policies behind Postfix and Sendmail."
+    )
+    parser.add_argument("--version", action="version", version=f"lumilter {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in (serve, check, test, functions, evaluate):
+        verb.add(verbs)
+    options = parser.parse_args(arguments)
+    try:
+        status: int = options.run(options)
+    except ConfigError as error:
+        return _complain(error, EX_CONFIG)
+    except ScriptError as error:
+        return _complain(error, EX_CONFIG if options.verb in ("serve", "check") else EX_SOFTWARE)
+    except LumilterError as error:
+        return _complain(error, EX_SOFTWARE)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return status
+
+
+def _complain(error: LumilterError, status: int) -> int:
+    print(f"lumilter: {error}", file=sys.stderr)
+    return status

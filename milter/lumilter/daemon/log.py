@@ -1,0 +1,147 @@
+"""The log: one structured line for each message, lines that scripts print, and errors with script and line.
+
+The law: every line is one line, whatever is in the mail (control characters are escaped), as text (key=value) or JSON,
+to standard error (systemd's journal takes the priority from the "<4>" prefix) or to a file.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import os
+import re
+import sys
+import time
+from typing import Any
+
+from lumilter.calls import Here
+from lumilter.errors import ScriptError
+from lumilter.session.events import Abort, Action, Close, EndOfMessage, Event, Outcome
+from lumilter.session.session import Session
+
+log = logging.getLogger("lumilter.message")
+script_log = logging.getLogger("lumilter.script")
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.:;/@<>+\-\[\]{},=#%&!?~^$*()|']+")
+_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+_VERDICTS = {
+    Action.CONTINUE: "accept",
+    Action.ACCEPT: "accept",
+    Action.REJECT: "reject",
+    Action.TEMPFAIL: "tempfail",
+    Action.DISCARD: "discard",
+}
+
+
+def verdict_name(outcome: Outcome) -> str:
+    """accept, reject, tempfail or discard."""
+    return _VERDICTS[outcome.action]
+
+
+class Formatter(logging.Formatter):
+    """A record as one line. json: an object instead of key=value; stamp: with the time (a journal has its own)."""
+
+    def __init__(self, json_lines: bool, stamp: bool, priority: bool) -> None:
+        super().__init__()
+        self._json, self._stamp, self._priority = json_lines, stamp, priority
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = dict(getattr(record, "fields", {}))
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        line = (self._as_json if self._json else self._as_text)(record, text, fields)
+        return f"<{_PRIORITY.get(record.levelno, 6)}>{line}" if self._priority else line
+
+    def _as_json(self, record: logging.LogRecord, text: str, fields: dict[str, Any]) -> str:
+        head = {"time": _time(record), "level": record.levelname.lower(), "logger": record.name, "message": text}
+        return json.dumps({**head, **fields}, ensure_ascii=True, default=str)
+
+    def _as_text(self, record: logging.LogRecord, text: str, fields: dict[str, Any]) -> str:
+        parts = [f"{_time(record)} "] if self._stamp else []
+        if record.levelno >= logging.WARNING:
+            parts.append(f"{record.levelname.lower()}: ")
+        parts.append(one_line(text))
+        parts.extend(f" {key}={_value(value)}" for key, value in fields.items() if value not in ("", None, [], {}))
+        return "".join(parts)
+
+
+def one_line(text: str) -> str:
+    """Text without anything that would end or disguise a line."""
+    return "".join(c if c.isprintable() and c.isascii() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        value = ",".join(f"{key}:{item}" for key, item in value.items())
+    elif isinstance(value, list | tuple):
+        value = ",".join(str(item) for item in value)
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)
+
+
+def _time(record: logging.LogRecord) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
+
+
+def configure(json_lines: bool, target: str, level: str) -> None:
+    """Send the log to "stderr" or to a file, which may be rotated under us."""
+    handler: logging.Handler
+    if target == "stderr":
+        journal = "JOURNAL_STREAM" in os.environ
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(Formatter(json_lines, stamp=not journal, priority=journal))
+    else:
+        handler = logging.handlers.WatchedFileHandler(target)
+        handler.setFormatter(Formatter(json_lines, stamp=True, priority=False))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+
+
+def script_line(here: Here, text: str) -> None:
+    """A line that a script printed."""
+    queue_id = here.session.queue_id if here.session else ""
+    fields = {"module": here.module, "phase": here.phase, "queue_id": queue_id}
+    script_log.info("%s", text, extra={"fields": fields})
+
+
+def observe(session: Session, event: Event, outcome: Outcome) -> None:
+    """Log what an event led to: script errors at once, a line for each message and for each refused command."""
+    for error in session.trace.errors:
+        fields = {"script": error.script, "line": error.line} if isinstance(error, ScriptError) else {}
+        if isinstance(error, ScriptError) and error.traceback:
+            logging.getLogger("lumilter.script").debug("%s", error.traceback)
+        script_log.error("%s", error, extra={"fields": {**fields, **_who(session)}})
+    if isinstance(event, EndOfMessage) or outcome.action is not Action.CONTINUE:
+        log.info("%s", type(event).__name__.lower(), extra={"fields": _line(session, event, outcome)})
+    session.trace.errors.clear()
+    if isinstance(event, EndOfMessage | Abort | Close):
+        session.trace.clear()
+
+
+def _who(session: Session) -> dict[str, Any]:
+    return {"queue_id": session.queue_id, "client": session.ac.remote.address, "conn_id": session.ac.conn_id}
+
+
+def _line(session: Session, event: Event, outcome: Outcome) -> dict[str, Any]:
+    reply = outcome.reply
+    spent: dict[str, float] = {}
+    for run in session.trace.runs:
+        name = f"{run.module}.{run.hook}"
+        spent[name] = round(spent.get(name, 0.0) + run.ms, 2)
+    return {
+        **_who(session),
+        "client_name": session.client_name,
+        "helo": session.helo,
+        "from": session.envelope.sender,
+        "to": session.envelope.recipients if isinstance(event, EndOfMessage) else getattr(event, "address", ""),
+        "msg_id": session.envelope.msg_id,
+        "verdict": verdict_name(outcome),
+        "reply": " ".join([str(reply.code), reply.xcode, " / ".join(reply.lines)]) if reply else "",
+        "edits": [type(edit).__name__ for edit in outcome.edits],
+        "reason": session.envelope.discarded,
+        "errors": len(session.trace.errors),
+        "ms": spent,
+    }

@@ -1,0 +1,55 @@
+"""From a configuration to what an engine is made of.
+
+The law: every configuration key that matters at run time is read here, once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from lumilter.adapters.dns import Lookup, Resolver
+from lumilter.adapters.pcre import Limits as PcreLimits
+from lumilter.calls import Here
+from lumilter.config import Config
+from lumilter.daemon import log
+from lumilter.daemon.engine import Observer, Setup
+from lumilter.host.host import LuaSettings, Script
+from lumilter.host.tasks import Limits
+from lumilter.services import Services
+from lumilter.session.verdict import OnError, Options
+
+_UNLIMITED = 2**52
+"""Lua instructions that no hook can use up, still exact as a Lua number."""
+
+
+def setup_of(
+    config: Config,
+    resolver: Lookup | None = None,
+    print_line: Callable[[Here, str], None] = log.script_line,
+    observe: Observer = log.observe,
+) -> Setup:
+    """The Setup for a configuration. resolver: instead of the configured name servers."""
+    lua, dns, pcre = config.lua, config.dns, config.pcre
+    services = Services(
+        resolver=resolver or Resolver(servers=dns.servers, cache_entries=dns.cache_entries),
+        dns_timeout=dns.timeout,
+        pcre=PcreLimits(pcre.match_limit, pcre.depth_limit, pcre.heap_limit // 1024),
+    )
+    limits = Limits(lua.instructions or _UNLIMITED, lua.deadline or math.inf)
+    return Setup(
+        scripts=[
+            Script(script.name, script.file, "" if script.source.endswith(".lua") else script.source.replace("/", "."))
+            for script in config.scripts
+        ],
+        lua=LuaSettings(lua.path, lua.max_memory, lua.jit, frozenset(lua.allow), limits),
+        options=Options(
+            on_error=OnError(config.policy.on_error),
+            on_error_text=config.policy.on_error_text,
+            again_interval=config.policy.again_interval,
+        ),
+        services=services,
+        peer_context=config.connection_context,
+        print_line=print_line,
+        observe=observe,
+    )

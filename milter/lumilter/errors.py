@@ -1,0 +1,70 @@
+"""Every error that lumilter raises on purpose, in one tree.
+
+    LumilterError
+    ├── ConfigError          the configuration is wrong: file, line, and what would be right
+    ├── ScriptError          a script is wrong or failed: script, line, message
+    │   ├── DialectError     it does not parse as Momentum's Lua
+    │   ├── LimitError       it passed a limit: instructions, wall clock, memory
+    │   └── MisuseError      it called a function where or how that function can't work
+    ├── LookupFailed         an adapter could not answer; a script sees `nil, message`
+    ├── NegotiationError     the MTA does not grant what the loaded scripts need
+    └── SplitError           recipients need different messages and no injection address is configured
+
+The law: code outside this package never sees another exception type from us, a script never sees a Python exception,
+and the one place that turns an error into an answer for the MTA is `session.verdict`.
+"""
+
+from __future__ import annotations
+
+
+class LumilterError(Exception):
+    """Root of the tree."""
+
+
+class ConfigError(LumilterError):
+    """The configuration can't be used.
+
+    file: path of the configuration file; line: 1-based, 0 where no line is to blame; message: got and expected.
+    """
+
+    def __init__(self, message: str, file: str = "", line: int = 0) -> None:
+        self.message, self.file, self.line = message, file, line
+        where = f"{file}:{line}: " if file and line else f"{file}: " if file else ""
+        super().__init__(where + message)
+
+
+class ScriptError(LumilterError):
+    """A script failed.
+
+    script: chunk name as the author knows it; line: 1-based, 0 where unknown; message: without the position;
+    traceback: Lua's, or "".
+    """
+
+    def __init__(self, message: str, script: str = "", line: int = 0, traceback: str = "") -> None:
+        self.message, self.script, self.line, self.traceback = message, script, line, traceback
+        where = f"{script}:{line}: " if script and line else f"{script}: " if script else ""
+        super().__init__(where + message)
+
+
+class DialectError(ScriptError):
+    """The source is not Momentum's Lua."""
+
+
+class LimitError(ScriptError):
+    """A script passed a limit and was stopped."""
+
+
+class MisuseError(ScriptError):
+    """A function was called in a phase, or with arguments, that can't work."""
+
+
+class LookupFailed(LumilterError):
+    """An adapter got no answer: str() is the text that a script sees as its second result."""
+
+
+class NegotiationError(LumilterError):
+    """The MTA did not offer an action or event that the loaded scripts need."""
+
+
+class SplitError(LumilterError):
+    """A policy gave recipients different messages and there is no way to inject the others."""

@@ -1,0 +1,230 @@
+"""Puts the registry into a Lua state: packages, classes, functions, constants.
+
+The law: a declared body is called in exactly one place, `Bridge._call`. It checks the phase, converts the arguments,
+and answers Lua with `true, results...`, `"wait", token` or `false, message`; nothing is raised into Lua.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from lumilter import registry
+from lumilter.calls import Here, Wait
+from lumilter.errors import LimitError, LookupFailed, LumilterError
+from lumilter.host.state import State
+from lumilter.host.values import Misfit, Opaque, Table, converter, has_text, misuse, to_lua, to_wire
+from lumilter.momentum import TABLE, packages
+from lumilter.registry import Function
+
+log = logging.getLogger(__name__)
+
+
+LARGE = 1 << 16
+"""Strings above it are only handed to Lua if there is room; a failed allocation inside lupa ends the process."""
+
+
+class Bridge:
+    """The registry, callable from one Lua state."""
+
+    def __init__(self, state: State, services: Any, hold: Callable[[Wait], int]) -> None:
+        self.state = state
+        self.boot = state.boot
+        self.here = Here(services=services)
+        self._hold = hold
+        self._class_of = {python: name for name, python in registry.CLASSES.items()}
+        self._define()
+
+    def to_lua(self, value: Any) -> Any:
+        """A result as lupa takes it; of a Python object, Lua makes an object of its class."""
+        if isinstance(value, bytes | str) and len(value) > LARGE and not self.state.has_room(len(value)):
+            raise LimitError(f"not enough memory for a string of {len(value)} bytes")
+        return to_lua(value, self.state.table)
+
+    def _identify(self, value: Any) -> tuple[str, int]:
+        return self._class_of[type(value)], id(value)
+
+    # --- definitions -------------------------------------------------------------------------------------------------
+
+    def _define(self) -> None:
+        boot = self.boot
+        boot.same = lambda a, b: (True, a == b)
+        boot.identify = self._identify
+        boot.new_table = Table
+        boot.put = dict.__setitem__
+        boot.opaque = Opaque
+        for name in registry.CLASSES:
+            boot.define_class(
+                name, self._getter(name), self._setter(name), self._text(name), lambda value: (True, len(value))
+            )
+        for function in registry.FUNCTIONS.values():
+            if function.lua:
+                boot.namespace(function.owner)[function.member] = boot[function.lua]
+            elif function.kind == "function":
+                boot.define_function(function.owner, function.member, self._call(function))
+            elif function.kind == "method":
+                boot.define_method(function.owner, function.member, self._call(function))
+        for package, values in registry.CONSTANTS.items():
+            for name, value in values.items():
+                boot.define_constant(package, name, value)
+        self._define_absent()
+        loaded = self.state.runtime.globals().package.loaded
+        for package in packages():
+            loaded[package] = boot.namespace(package.removesuffix(".so"))
+
+    def _define_absent(self) -> None:
+        """What Momentum's table has and this version does not: calling it says so."""
+        for row in TABLE:
+            if row.name in registry.FUNCTIONS:
+                continue
+            answer = _absent(row.name)
+            if ":" in row.name:
+                owner, member = row.name.split(":")
+                if registry.OBJECTS.get(owner) in registry.CLASSES:
+                    self.boot.define_method(registry.OBJECTS[owner], member, answer)
+            elif not row.name.startswith("msg."):
+                owner, _, member = row.name.rpartition(".")
+                self.boot.define_function(owner, member, answer)
+        present = {name.rpartition(".")[0] for name in registry.FUNCTIONS} | set(registry.CONSTANTS)
+        present |= {f.package for f in registry.FUNCTIONS.values()}
+        for package in packages():
+            if package not in present and not any(other.startswith(package + ".") for other in present):
+                self.boot.define_missing_package(package.removesuffix(".so"), _missing)
+
+    # --- calls -------------------------------------------------------------------------------------------------------
+
+    def _call(self, function: Function) -> Callable[..., tuple[Any, ...]]:
+        """The Python side of one function: checks, conversion, the call, and its answer to Lua."""
+        body, name = function.body, function.name
+        method = function.kind != "function"
+        enforced = function.enforced
+        converters, rest, required, here_wanted = self._signature(function)
+        here = self.here
+        owner = registry.CLASSES.get(function.owner) if method else None
+
+        def call(*args: Any) -> tuple[Any, ...]:
+            try:
+                if enforced is not None and here.phase not in enforced:
+                    return False, phase_error(function, here.phase)
+                if method:
+                    target, args = args[0] if args else None, args[1:]
+                    if not isinstance(target, owner):  # type: ignore[arg-type]
+                        return False, f"{name} needs its object: call it as object:{function.member}(...)"
+                if len(args) < required:
+                    return False, f"bad argument #{len(args) + 1} to '{name}' (value expected)"
+                converted: list[Any] = []
+                for index, value in enumerate(args):
+                    if index < len(converters):
+                        convert = converters[index]
+                    elif rest is not None:
+                        convert = rest
+                    else:
+                        break  # as Lua and Momentum do with arguments that a function has no use for
+                    try:
+                        converted.append(convert(value))
+                    except Misfit as problem:
+                        return False, to_wire(misuse(name, index + 1, problem))
+                extra = {"here": here} if here_wanted else {}
+                result = body(target, *converted, **extra) if method else body(*converted, **extra)
+                if isinstance(result, Wait):
+                    if not function.blocking:
+                        raise TypeError(f"{name} waits but is not declared as blocking")
+                    return "wait", self._hold(result)
+                return self.answer(result)
+            except LookupFailed as error:
+                return True, None, to_wire(str(error))
+            except LumilterError as error:
+                return False, to_wire(f"{name}: {getattr(error, 'message', error)}")
+            except Exception:
+                log.exception("%s failed", name)
+                return False, f"{name}: internal error, see the log"
+
+        return call
+
+    def answer(self, result: Any) -> tuple[Any, ...]:
+        """A body's result as Lua gets it: a tuple is several results."""
+        if isinstance(result, tuple):
+            return (True, *(self.to_lua(item) for item in result))
+        return True, self.to_lua(result)
+
+    def _signature(self, function: Function) -> tuple[list[Callable[[Any], Any]], Any, int, bool]:
+        hints = typing.get_type_hints(function.body)
+        parameters = list(inspect.signature(function.body).parameters.values())
+        if function.kind != "function":
+            parameters = parameters[1:]
+        converters, rest, required = [], None, 0
+        for parameter in parameters:
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                continue
+            convert = converter(hints[parameter.name])
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+                rest = convert
+                continue
+            converters.append(convert)
+            if parameter.default is inspect.Parameter.empty:
+                required += 1
+        return converters, rest, required, "here" in hints
+
+    # --- fields ------------------------------------------------------------------------------------------------------
+
+    def _fields(self, class_name: str) -> dict[str, Function]:
+        return {f.member: f for f in registry.FUNCTIONS.values() if f.kind == "field" and f.owner == class_name}
+
+    def _getter(self, class_name: str) -> Callable[[Any, Any], tuple[Any, ...]]:
+        readers = {member: self._call(field) for member, field in self._fields(class_name).items()}
+
+        def get(target: Any, key: Any) -> tuple[Any, ...]:
+            reader = readers.get(key)
+            return (True, None) if reader is None else reader(target)
+
+        return get
+
+    def _setter(self, class_name: str) -> Callable[[Any, Any, Any], tuple[Any, ...]]:
+        short = next((s for s, name in registry.OBJECTS.items() if name == class_name), class_name)
+        writers = {}
+        for name, body in registry.WRITERS.items():
+            owner, _, member = name.rpartition(".")
+            if owner == short:
+                hints = typing.get_type_hints(body)
+                value_name = list(inspect.signature(body).parameters)[1]
+                writers[member] = (body, converter(hints[value_name]))
+
+        def put(target: Any, key: Any, value: Any) -> tuple[Any, ...]:
+            writer = writers.get(key)
+            if writer is None:
+                return False, f"{class_name} has no field '{key}' that a script can set"
+            body, convert = writer
+            try:
+                body(target, convert(value))
+            except Misfit as problem:
+                return False, f"bad value for {short}.{key} ({problem})"
+            except LumilterError as error:
+                return False, to_wire(f"{short}.{key}: {getattr(error, 'message', error)}")
+            return (True,)
+
+        return put
+
+    def _text(self, class_name: str) -> Callable[[Any], tuple[Any, ...]]:
+        def text(target: Any) -> tuple[Any, ...]:
+            if not has_text(target):
+                return True, f"{class_name}: 0x{id(target):x}"
+            return True, to_wire(str(target))
+
+        return text
+
+
+def phase_error(function: Function, phase: str) -> str:
+    """What a script is told that calls a function where it can't work."""
+    return f"{function.name} cannot be called in {phase} (allowed in: {', '.join(sorted(function.enforced or ()))})"
+
+
+def _absent(name: str) -> Callable[..., tuple[bool, str]]:
+    message = f"{name} is not available in this version of lumilter (lumilter functions lists what is)"
+    return lambda *args: (False, message)
+
+
+def _missing(package: str, key: str) -> tuple[bool, str]:
+    return False, f"{package}.{key}: package {package} is not available in this version of lumilter"

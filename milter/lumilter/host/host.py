@@ -1,0 +1,204 @@
+"""A generation of scripts in a Lua state: loads them, keeps their modules, runs their hooks for sessions.
+
+The law: everything runs on the Lua thread. `drive` is the only place where a generator that asks for hooks (a session,
+the loading of scripts) meets the coroutines that run them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lumilter.calls import Here
+from lumilter.errors import ScriptError
+from lumilter.host.bridge import Bridge
+from lumilter.host.state import State
+from lumilter.host.tasks import Limits, Tasks
+from lumilter.host.thread import LuaThread
+from lumilter.host.values import from_wire, to_wire
+from lumilter.session import phases
+from lumilter.session.events import Close, Event, Outcome
+from lumilter.session.phases import Hook
+from lumilter.session.session import HookDone, Module, Pause, RunHook, Session
+
+log = logging.getLogger("lumilter.script")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script to load. name: in the configuration; file: its path; module: what `require` would call it, or ""."""
+
+    name: str
+    file: str
+    module: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LuaSettings:
+    """How the Lua state is made; max_memory in bytes."""
+
+    path: tuple[str, ...] = ()
+    max_memory: int = 256 * 1024 * 1024
+    jit: bool = False
+    allow: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLua:
+    """Ask for a piece of Lua outside a session: begin as for Tasks.start."""
+
+    phase: str
+    begin: Callable[[int, float], Any]
+
+
+class Host:
+    """Scripts, loaded. Made and used on the Lua thread.
+
+    services: what API functions find in `here.services`. echo: called with every line that a script prints.
+    """
+
+    def __init__(self, settings: LuaSettings, services: Any, thread: LuaThread, echo: Callable[[Here, str], None]):
+        self.thread = thread
+        self.state = State(settings.path, settings.max_memory, settings.allow, settings.jit)
+        self.tasks = Tasks(self.state, thread, settings.limits)
+        self.bridge = Bridge(self.state, services, self.tasks.hold)
+        self.bridge.here.host = self
+        self.tasks.bridge = self.bridge
+        self.state.boot.register = self.register
+        self.state.boot.print = lambda text: echo(self.bridge.here, from_wire(text))
+        self.modules: list[Module] = []
+        self.warnings: list[str] = []
+        """What was odd while the scripts were loaded; `lumilter check` prints them."""
+        self._keys = itertools.count(1)
+        self._sessions: dict[Session, int] = {}
+        """Sessions that scripts know of, by the number that stands for them in Lua."""
+
+    # --- modules -----------------------------------------------------------------------------------------------------
+
+    def register(self, name: str, functions: str) -> str | None:
+        """msys.registerModule: name, and names of functions, a line each; the module's own name, or None if refused.
+
+        Two modules of one name are two modules.
+        """
+        name, defined = from_wire(name), set(functions.split("\n"))
+        hooks = frozenset(defined & set(phases.HOOKS))
+        never = sorted(defined & set(phases.NOT_CALLED))
+        for hook in never:
+            self._warn(f"module {name}: lumilter does not call {hook}: {phases.NOT_CALLED[hook]}")
+        if not hooks and not never:
+            self._warn(f"scriptlet: no usable methods found for module {name} in registerModule call")
+            return None
+        taken = {module.name for module in self.modules}
+        key = name if name not in taken else next(k for n in itertools.count(2) if (k := f"{name}#{n}") not in taken)
+        self.modules.append(Module(key, hooks))
+        return to_wire(key)
+
+    def _warn(self, text: str) -> None:
+        self.warnings.append(text)
+        log.warning("%s", text)
+
+    def setup(self, scripts: Sequence[Script]) -> Generator[RunLua | RunHook | Pause, HookDone | None, None]:
+        """Load the scripts, then let every module set itself up; raises ScriptError."""
+        boot = self.state.boot
+        for script in scripts:
+            file, required_as = to_wire(script.file), to_wire(script.module)
+            yield RunLua("load", lambda *limits, f=file, m=required_as: boot.start(*limits, boot.run_script, f, m))
+        for hook in phases.SETUP:
+            for module in list(self.modules):
+                if hook.name in module.hooks:
+                    done = yield RunHook(module, hook, ())
+                    if done is None or done.value in (None, False):  # the manual's examples return 0: true in Lua
+                        raise ScriptError(f"{hook.name} of module {module.name} did not return true")
+
+    def teardown(self) -> Generator[RunHook, HookDone | None, None]:
+        """Let every module put away what it set up; failures are logged."""
+        for module in self.modules:
+            if phases.TEARDOWN.name in module.hooks:
+                try:
+                    done = yield RunHook(module, phases.TEARDOWN, ())
+                    if done is None or done.value in (None, False):
+                        log.warning("deinit of module %s did not return true", module.name)
+                except ScriptError as error:
+                    log.error("deinit of module %s: %s", module.name, error)
+
+    # --- sessions ----------------------------------------------------------------------------------------------------
+
+    def handle(self, session: Session, event: Event, answer: Callable[[Outcome | Exception], None]) -> None:
+        """Run one event of a session; answer is called with its Outcome."""
+        if session not in self._sessions:
+            self._sessions[session] = next(self._keys)
+
+        def finish(outcome: Any) -> None:
+            if isinstance(event, Close):
+                self.state.boot.end_session(self._sessions.pop(session))
+            answer(outcome)
+
+        self.drive(session.handle(event), finish, session)
+
+    # --- generators meet coroutines ----------------------------------------------------------------------------------
+
+    def drive(
+        self, steps: Generator[Any, Any, Any], answer: Callable[[Any], None], session: Session | None = None
+    ) -> None:
+        """Run a generator to its end: answer gets what it returns, or the exception that it raises."""
+
+        def step(advance: Callable[[], Any]) -> None:
+            try:
+                request = advance()
+            except StopIteration as stop:
+                answer(stop.value)
+            except Exception as error:
+                answer(error)
+            else:
+                perform(request)
+
+        def perform(request: RunHook | RunLua | Pause) -> None:
+            if isinstance(request, Pause):
+                self.thread.at(time.monotonic() + request.seconds, lambda: step(lambda: steps.send(None)))
+                return
+            begun = time.perf_counter()
+
+            def done(values: tuple[Any, ...]) -> None:
+                value = values[0] if values else None
+                ms = (time.perf_counter() - begun) * 1000
+                step(lambda: steps.send(HookDone(value, ms)))
+
+            def failed(error: ScriptError) -> None:
+                step(lambda: steps.throw(error))
+
+            if isinstance(request, RunLua):
+                self.tasks.start(request.begin, self._here(request.phase, "", session), done, failed)
+            else:
+                begin = self._hook(request.module, request.hook, request.args, session)
+                here = self._here(request.hook.phase, request.module.name, session)
+                self.tasks.start(begin, here, done, failed)
+
+        step(lambda: next(steps))
+
+    def _here(self, phase: str, module: str, session: Session | None) -> Here:
+        return Here(phase, module, session)
+
+    def _hook(
+        self, module: Module, hook: Hook, args: tuple[object, ...], session: Session | None
+    ) -> Callable[[int, float], Any]:
+        key = self._sessions[session] if session else 0
+        start, name, hook_name = self.state.boot.start_hook, to_wire(module.name), hook.name
+        return lambda instructions, deadline: start(key, name, hook_name, instructions, deadline, *args)
+
+
+def momentum_ids() -> Callable[[], str]:
+    """A source of identifiers in Momentum's form, "A0/00-11719-46C328D4": counter, process, seconds."""
+    counter = itertools.count(int(time.time() * 1000) & 0xFFFF)
+    process = os.getpid() % 100000
+
+    def new_id() -> str:
+        count = next(counter) & 0xFFFF
+        return f"{count & 0xFF:02X}/{count >> 8:02X}-{process:05d}-{int(time.time()) & 0xFFFFFFFF:08X}"
+
+    return new_id

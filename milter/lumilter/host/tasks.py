@@ -1,0 +1,180 @@
+"""Tasks: Lua coroutines that wait, each within its budget and deadline.
+
+The law: a task ends exactly once, by `done(values)` or `failed(ScriptError)`, both on the Lua thread. The coroutine
+itself stays in Lua (lua/lumilter/scheduler.lua); here it is a number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from typing import Any
+
+from lumilter.calls import Here, Job, Sleep, Wait
+from lumilter.errors import LimitError, LookupFailed, LumilterError, ScriptError
+from lumilter.host.bridge import Bridge
+from lumilter.host.state import MemoryLimit, State
+from lumilter.host.thread import LuaThread, Timer
+from lumilter.host.values import from_wire, to_wire
+
+_FRAME = re.compile(r"\n\s+([^\n\[\]]+?):(\d+): in ")
+_POSITION = re.compile(r"(?s)((?:[^:\n]|:(?!\d))+):(\d+): (.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one hook may use: Lua instructions, and seconds of wall clock."""
+
+    instructions: int = 100_000_000
+    deadline: float = 60.0
+
+
+@dataclass(eq=False, slots=True)
+class Task:
+    """A coroutine that has not ended yet. here: what is true while it runs."""
+
+    here: Here
+    deadline: float
+    remaining: int
+    done: Callable[[tuple[Any, ...]], None]
+    failed: Callable[[ScriptError], None]
+    id: int = 0
+    timer: Timer | None = None
+
+
+class Tasks:
+    """The tasks of one Lua state."""
+
+    def __init__(self, state: State, thread: LuaThread, limits: Limits) -> None:
+        self.state, self.thread, self.limits = state, thread, limits
+        self.boot = state.boot
+        self.boot.block = self._block
+        self.bridge: Bridge
+        self._held: dict[int, Wait] = {}
+        self._last_token = 0
+        self._running: Task | None = None
+        self.waiting = 0
+        """Tasks that wait for something."""
+
+    def hold(self, wait: Wait) -> int:
+        """Keep a Wait until Lua hands its token to the scheduler."""
+        self._last_token += 1
+        self._held[self._last_token] = wait
+        return self._last_token
+
+    def start(
+        self,
+        begin: Callable[[int, float], Any],
+        here: Here,
+        done: Callable[[tuple[Any, ...]], None],
+        failed: Callable[[ScriptError], None],
+    ) -> None:
+        """Begin a task; begin(instructions, deadline) calls boot.start or one of its kin."""
+        deadline = time.monotonic() + self.limits.deadline
+        self._step(Task(here, deadline, self.limits.instructions, done, failed), begin)
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    def _step(self, task: Task, move: Callable[[int, float], Any]) -> None:
+        """Let the task run until it ends or waits."""
+        here = self.bridge.here
+        outer, outer_task = (here.phase, here.module, here.session), self._running
+        here.phase, here.module, here.session = task.here.phase, task.here.module, task.here.session
+        self._running = task
+        try:
+            report = move(task.remaining, task.deadline)
+        except MemoryLimit:
+            task.failed(LimitError(f"the Lua state passed its memory limit ({self.state.memory_used} bytes in use)"))
+            return
+        except Exception as error:  # lupa's own errors: a Lua error outside a coroutine is a fault of ours
+            task.failed(ScriptError(f"internal error: {error}"))
+            return
+        finally:
+            here.phase, here.module, here.session = outer
+            self._running = outer_task
+        task.id, task.remaining, status, *values = report
+        if status == "wait":
+            self._wait(task, self._held.pop(values[0]))
+        elif status == "done":
+            task.done(tuple(values))
+        else:
+            task.failed(script_error(values[0], values[1], status == "limit"))
+
+    def _resume(self, task: Task, *values: Any) -> None:
+        self._step(task, lambda instructions, deadline: self.boot.resume(task.id, instructions, deadline, *values))
+
+    def _wait(self, task: Task, wait: Wait) -> None:
+        self.waiting += 1
+        if isinstance(wait, Sleep):
+            wake = time.monotonic() + max(0.0, wait.seconds)
+            if wake <= task.deadline:
+                task.timer = self.thread.at(wake, lambda: self._wake(task, (True,)))
+                return
+        elif isinstance(wait, Job):
+            future = self.thread.pool.submit(wait.run, task.deadline)
+            future.add_done_callback(lambda f: self.thread.post(lambda: self._finished(task, f)))
+        task.timer = self.thread.at(task.deadline, lambda: self._expire(task))
+
+    def _wake(self, task: Task, values: tuple[Any, ...]) -> None:
+        if task.timer is None:
+            return  # its deadline passed first
+        task.timer.cancel()
+        task.timer = None
+        self.waiting -= 1
+        self._resume(task, *values)
+
+    def _finished(self, task: Task, future: Future[Any]) -> None:
+        self._wake(task, self._result(future))
+
+    def _result(self, future: Future[Any]) -> tuple[Any, ...]:
+        """What a Job's end means to the script: results, `nil, message`, or an error."""
+        try:
+            return self.bridge.answer(future.result())
+        except LookupFailed as error:
+            return True, None, to_wire(str(error))
+        except LumilterError as error:
+            return False, to_wire(str(getattr(error, "message", error)))
+        except CancelledError:
+            return False, "the daemon is shutting down"
+        except Exception as error:
+            return False, to_wire(f"internal error: {type(error).__name__}: {error}")
+
+    def _expire(self, task: Task) -> None:
+        if task.timer is None:
+            return
+        task.timer = None
+        self.waiting -= 1
+        trace = from_wire(self.boot.cancel(task.id))
+        frames = (frame for frame in _FRAME.finditer(trace) if not frame[1].startswith("lumilter/"))
+        script, line = next(((frame[1], int(frame[2])) for frame in frames), ("", 0))
+        text = f"the hook passed its deadline ({self.limits.deadline:g} s) while it waited"
+        task.failed(LimitError(text, script, line, trace))
+
+    def _block(self, token: int) -> tuple[Any, ...]:
+        """Wait where Lua can't yield: the Lua thread stands still, within the task's deadline."""
+        wait = self._held.pop(token)
+        left = max(0.0, (self._running.deadline if self._running else 0.0) - time.monotonic())
+        if isinstance(wait, Sleep):
+            time.sleep(min(max(0.0, wait.seconds), left))
+            return (True,)
+        assert isinstance(wait, Job)
+        future = self.thread.pool.submit(wait.run, time.monotonic() + left)
+        with contextlib.suppress(FutureTimeout):
+            future.exception(left)
+            return self._result(future)
+        return False, "the hook passed its deadline while it waited"
+
+
+def script_error(message: Any, traceback: Any, limit: bool) -> ScriptError:
+    """A Lua error as a ScriptError: "policy.lua:3: text" is taken apart."""
+    text, trace = from_wire(str(message)), from_wire(str(traceback))
+    kind = LimitError if limit or text.endswith("not enough memory") else ScriptError
+    position = _POSITION.fullmatch(text)
+    if position:
+        return kind(position[3], position[1], int(position[2]), trace)
+    return kind(text, traceback=trace)

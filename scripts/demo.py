@@ -112,7 +112,8 @@ def run(case: Case, postfix: PrivatePostfix, sink: Sink) -> bool:
     arrived = sink.messages[before:]
     right = code == case.code and tuple(r for message in arrived for r in message.recipients) == case.arrives
     print(f"{'ok  ' if right else 'NOT '} {case.title}")
-    print(f"       {case.sender} to {case.recipient}, HELO {case.helo}, Subject: {case.subject}")
+    shown = ", ".join([f"Subject: {case.subject}", *case.extra.splitlines()])
+    print(f"       {case.sender} to {case.recipient}, HELO {case.helo}, {shown}")
     print(f"       client: {code} {text}")
     for line in arrival(arrived):
         print(f"       {line}")

@@ -16,11 +16,13 @@ local function domain_of(address)
 end
 
 function mod:validate_connect(ac, vctx)
-  vctx:set(msys.core.VCTX_CONN, "demo_client", tostring(ac.remote_addr));
+  local address = msys.pcre.replace(tostring(ac.remote_addr), ":\\d+$", "");
+  vctx:set(msys.core.VCTX_CONN, "demo_client", address);
   return msys.core.VALIDATE_CONT;
 end
 
 function mod:validate_ehlo(str, ac, vctx)
+  str = tostring(str);
   -- A client that claims to be us is not.
   if string.lower(str) == "mx.site.example" then
     vctx:set_code(550, "5.7.1 you are not " .. str);
@@ -31,6 +33,7 @@ function mod:validate_ehlo(str, ac, vctx)
 end
 
 function mod:validate_mailfrom(str, ac, vctx)
+  str = tostring(str);
   local domain = domain_of(str);
   if domain != "" and blocked[domain] then
     vctx:set_code(554, "5.7.1 mail from " .. domain .. " is not wanted here");
@@ -40,6 +43,7 @@ function mod:validate_mailfrom(str, ac, vctx)
 end
 
 function mod:validate_rcptto(msg, str, ac, vctx)
+  str = tostring(str);
   if domain_of(str) != "site.example" then
     vctx:set_code(550, "5.7.1 relaying denied");
     return msys.core.VALIDATE_DONE;
@@ -65,9 +69,9 @@ function mod:validate_data(msg, ac, vctx)
     msg:header("Subject", msys.pcre.replace(subject, "^\\[[\\w-]+\\]\\s*", ""));
   end
 
-  msg:header("X-Demo-Policy", "greeted as " .. self.greeted .. " from "
-    .. vctx:get(msys.core.VCTX_CONN, "demo_client"):gsub(":%d+$", ""));
-  msg:context_set(msys.core.ECMESS_CTX_MESS, "demo_size", string.len(subject) << 1);
+  -- `demo_client` was kept by validate_connect, `where` comes from the configuration's context for this network.
+  msg:header("X-Demo-Policy", string.format("greeted as %s from %s (%s)", self.greeted,
+    vctx:get(msys.core.VCTX_CONN, "demo_client"), vctx:get(msys.core.VCTX_CONN, "where")));
   return msys.core.VALIDATE_CONT;
 end
 

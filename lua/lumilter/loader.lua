@@ -85,7 +85,7 @@ end
 
 package.loaders = { from_preload, from_path }
 
-local LOADING = {}
+local LOADING = newproxy() -- not a table: module() would take one for the module
 
 function require(name)
   name = tostring(name)

@@ -8,7 +8,7 @@ local host = ...
 local INTERVAL = 10000 -- instructions between two looks at the budget
 
 local create, running, raw_resume = coroutine.create, coroutine.running, host.raw_resume -- not the scripts' resume
-local traceback, sethook, status = debug.traceback, debug.sethook, coroutine.status
+local getinfo, sethook, traceback, status = debug.getinfo, debug.sethook, debug.traceback, coroutine.status
 local tostring, type, getmetatable, rawget, error = tostring, type, getmetatable, rawget, error
 local now, memory, collectgarbage = host.now, host.memory, collectgarbage
 
@@ -24,6 +24,19 @@ local function memory_is_up()
   end
   collectgarbage("collect")
   return collectgarbage("count") >= memory
+end
+
+-- "policy.lua:3: " for the script's code that runs now, which may have called ours.
+local function position()
+  local level = 3
+  repeat
+    local info = getinfo(level, "Sl")
+    if info and info.currentline > 0 and info.short_src:sub(1, 9) ~= "lumilter/" then
+      return info.short_src .. ":" .. info.currentline .. ": "
+    end
+    level = level + 1
+  until not info
+  return ""
 end
 
 local function arm(every)
@@ -51,9 +64,10 @@ function host.on_count()
     else
       return
     end
+    stopped = position() .. stopped
     arm(1)
   end
-  error(stopped, 2)
+  error(stopped, 0)
 end
 
 -- Error values as text: strings as they are, tables through __tostring.

@@ -1,4 +1,4 @@
-"""Pieces of a message for %{rfc2822:...}: all of it, headers, body, a MIME part, the text of one, or only their beginning.
+"""Pieces of a message for %{rfc2822:...}: all of it, headers, body, a MIME part, its text, or the beginning of these.
 
 The law: any bytes are a message. Work grows with the message's length: nesting deeper than a mailer writes is one part,
 and no charset of the message's choosing may be slow. A piece that is not empty ends with CRLF.
@@ -102,9 +102,9 @@ def leaves(whole: Part) -> list[Part]:
     while stack:
         part, depth = stack.pop()
         boundary = part.parameter("boundary") if part.type.startswith("multipart/") else ""
-        if boundary and depth < _MAX_DEPTH:
-            stack += [(inner, depth + 1) for inner in reversed(_inner(part.body, boundary))]
-        else:
+        inner = _inner(part.body, boundary) if boundary and depth < _MAX_DEPTH else []
+        stack += [(each, depth + 1) for each in reversed(inner)]
+        if not inner:
             found.append(part)
     return found
 

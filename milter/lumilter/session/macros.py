@@ -3,8 +3,8 @@
 The law: pure, one pass. What is put in is never looked at again, so nothing that a client sends can be a macro. Only a
 macro that is known is replaced; any other text stays as it is, a lone % and %% too, as the manual knows no escape.
 
-Source: manual, "Sieve++, Momentum-specific extensions" (vctx_conn, vctx_mess, rfc822, rfc2822), "spf Modules" (letters),
-"custom_logger" (%vctx_conn{key}), "ec_interpolate_register_func" (`x:*` needs at least one character); RFC 7208 7.
+Source: manual, "Sieve++, Momentum-specific extensions" (vctx_conn, vctx_mess, rfc822, rfc2822), "spf Modules" (the
+letters), "custom_logger" (%vctx_conn{key}), "ec_interpolate_register_func" (no key is empty); RFC 7208 7.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class MacroSource(Protocol):
 
 
 _MACRO = re.compile(r"%(?:\{([^{}]+)\}|vctx_(conn|mess)\{([^{}]+)\})")
-_SPF = re.compile(r"(?:spfv1:)?([slodiphvctr])([0-9]*)(r?)([.+,/_=-]*)", re.ASCII | re.IGNORECASE)
+_SPF = re.compile(r"([slodiphvctr])([0-9]*)(r?)([.+,/_=-]*)", re.ASCII | re.IGNORECASE)
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 """RFC 3986 2.3."""
 
@@ -88,7 +88,7 @@ def _value(name: str, source: MacroSource) -> str | None:
         return email.utils.formatdate(source.now).replace("-0000", "+0000")  # the zone is known: UTC
     if namespace == "rfc2822":
         return macro_pieces.piece(rest, source.content)
-    if letter := _SPF.fullmatch(name):
+    if letter := _SPF.fullmatch(name.removeprefix("spfv1:")):
         return _letter(letter, source)
     # The manual's Sieve pages is_true and ds_fetch_hash write %{rcptto_domain} without the dictionary.
     return source.mess.get(name, source.conn.get(name))
@@ -125,11 +125,13 @@ def _of_letter(letter: str, source: MacroSource) -> str:
     if letter in "ic":
         return str(ip) if ip else source.client_ip
     if letter in "slod":
+        if not (source.sender or source.helo):
+            return source.domain if letter == "d" else ""
         # RFC 7208 2.4 and 4.3: the null sender is postmaster@HELO, an address without local part postmaster's.
         local, _, domain = source.sender.rpartition("@") if "@" in source.sender else (source.sender, "", "")
         local, domain = local or "postmaster", domain or source.helo
         return {"s": f"{local}@{domain}", "l": local, "o": domain, "d": source.domain or domain}[letter]
-    return {"p": source.client_name, "h": source.helo, "t": str(source.now), "r": source.receiver}[letter]
+    return {"p": source.client_name or "unknown", "h": source.helo, "t": str(source.now), "r": source.receiver}[letter]
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -9,10 +9,12 @@ local INTERVAL = 10000 -- instructions between two looks at the budget
 
 local create, running, raw_resume = coroutine.create, coroutine.running, host.raw_resume -- not the scripts' resume
 local getinfo, sethook, traceback, status = debug.getinfo, debug.sethook, debug.traceback, coroutine.status
-local tostring, type, getmetatable, rawget, error = tostring, type, getmetatable, rawget, error
+local tostring, type, getmetatable, rawget, rawset, error = tostring, type, getmetatable, rawget, rawset, error
+local shared = _TLS -- outside sessions
 local now, memory, collectgarbage = host.now, host.memory, collectgarbage
 
 local tasks = {} -- id -> coroutine
+local storage = {} -- id -> what _TLS is while it runs
 local last_id = 0
 local remaining, deadline, interval, stopped = 0, 0, INTERVAL, nil
 
@@ -85,13 +87,14 @@ end
 local function report(id, co, ok, first, ...)
   local limit = stopped
   stopped = nil
+  rawset(_G, "_TLS", shared)
   if interval ~= INTERVAL then
     arm(INTERVAL)
   end
   if ok and first == host.MARK then
     return id, remaining, "wait", ...
   end
-  tasks[id] = nil
+  tasks[id], storage[id] = nil, nil
   if ok and status(co) ~= "dead" then
     return id, remaining, "error", "attempt to yield outside of a coroutine of the script's own", traceback(co)
   end
@@ -105,16 +108,22 @@ local function report(id, co, ok, first, ...)
 end
 
 -- id, instructions left, then "done", results... | "wait", token | "error" or "limit", message, traceback
-function host.start(instructions, until_, body, ...)
+local function start(own, instructions, until_, body, ...)
   last_id = last_id + 1
   local co = create(body)
-  tasks[last_id] = co
+  tasks[last_id], storage[last_id] = co, own
+  rawset(_G, "_TLS", own)
   remaining, deadline = instructions, until_
   return report(last_id, co, raw_resume(co, ...))
 end
 
+function host.start(instructions, until_, body, ...)
+  return start(shared, instructions, until_, body, ...)
+end
+
 function host.resume(id, instructions, until_, ...)
   local co = tasks[id]
+  rawset(_G, "_TLS", storage[id])
   remaining, deadline = instructions, until_
   return report(id, co, raw_resume(co, ...))
 end
@@ -122,14 +131,14 @@ end
 -- The hook waits for something that its deadline does not allow: it is given up where it stands.
 function host.cancel(id)
   local co = tasks[id]
-  tasks[id] = nil
+  tasks[id], storage[id] = nil, nil
   return co and traceback(co) or ""
 end
 
 -- ---------------------------------------------------------------------------------------------------------------------
 
 local modules = {} -- name -> function table
-local selves = {} -- session -> module name -> self
+local sessions = {} -- number -> { selves = module name -> self, tls = the session's _TLS }
 
 -- msys.registerModule. Python names the module after the functions that it has, or refuses it.
 function host.register_module(name, functions)
@@ -148,23 +157,23 @@ function host.register_module(name, functions)
   end
 end
 
-function host.start_hook(session, module, hook, instructions, until_, ...)
+function host.start_hook(number, module, hook, instructions, until_, ...)
   local functions = modules[module]
-  local mine = selves[session]
-  if mine == nil then
-    mine = {}
-    selves[session] = mine
+  local session = sessions[number]
+  if session == nil then
+    session = { selves = {}, tls = {} }
+    sessions[number] = session
   end
-  local self = mine[module]
+  local self = session.selves[module]
   if self == nil then
     self = setmetatable({}, { __index = functions })
-    mine[module] = self
+    session.selves[module] = self
   end
-  return host.start(instructions, until_, functions[hook], self, host.receive_all(select("#", ...), ...))
+  return start(session.tls, instructions, until_, functions[hook], self, host.receive_all(select("#", ...), ...))
 end
 
-function host.end_session(session)
-  selves[session] = nil
+function host.end_session(number)
+  sessions[number] = nil
 end
 
 arm(INTERVAL)

@@ -222,7 +222,7 @@ class _Raw(dns.name.IDNACodec):
         return raw
 
 
-_RAW = _Raw()  # type: ignore[no-untyped-call]  (dnspython does not annotate it)
+_RAW = _Raw()  # type: ignore[no-untyped-call]
 
 
 def _address(text: str) -> tuple[str, int]:

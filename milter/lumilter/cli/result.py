@@ -58,7 +58,7 @@ class Result:
     done: bool = False
 
     def observe(self, session: Session, event: Event, outcome: Outcome) -> None:
-        """Take what the session's trace has; on the Lua thread."""
+        """Take what the session's trace has."""
         self.runs += session.trace.runs
         for error in session.trace.errors:
             where = (error.script, error.line, error.message) if isinstance(error, ScriptError) else ("", 0, str(error))

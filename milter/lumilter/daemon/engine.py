@@ -26,7 +26,7 @@ from lumilter.session.verdict import Options
 log = logging.getLogger(__name__)
 
 Observer = Callable[[Session, Event, Outcome], None]
-"""Called on the Lua thread after each event with what was decided."""
+"""Called after each event, on the connection's thread, with what was decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +101,24 @@ class Conversation:
         self._session: Session | None = session
 
     def handle(self, event: Event) -> Outcome:
-        """Hand the event to the Lua thread and wait for the outcome."""
+        """The session's outcome. What needs no Lua is done on the calling thread, everything else on the Lua thread."""
         session, engine = self._session, self._engine
         assert session is not None
+        steps = session.handle(event)
+        try:
+            first = next(steps)
+        except StopIteration as stop:
+            outcome: Outcome = stop.value
+        else:
+            outcome = engine.thread.call(lambda answer: engine.host.drive(steps, answer, session, first))
+        self._observe(session, event, outcome)
         if isinstance(event, Close):
             self._session = None
-
-        def begin(answer: Callable[[Any], None]) -> None:
-            def decided(outcome: Any) -> None:
-                if not isinstance(outcome, Exception):
-                    try:
-                        engine.setup.observe(session, event, outcome)
-                    except Exception:
-                        log.exception("the log line of %s could not be written", session.queue_id or session.ac.conn_id)
-                answer(outcome)
-
-            engine.host.handle(session, event, decided)
-
-        outcome: Outcome = engine.thread.call(begin)
+            engine.thread.post(lambda: engine.host.end_session(session))
         return outcome
+
+    def _observe(self, session: Session, event: Event, outcome: Outcome) -> None:
+        try:
+            self._engine.setup.observe(session, event, outcome)
+        except Exception:
+            log.exception("the log line of %s could not be written", session.queue_id or session.ac.conn_id)

@@ -22,8 +22,6 @@ from lumilter.host.tasks import Limits, Tasks
 from lumilter.host.thread import LuaThread
 from lumilter.host.values import from_wire, to_wire
 from lumilter.session import phases
-from lumilter.session.events import Close, Event, Outcome
-from lumilter.session.phases import Hook
 from lumilter.session.session import HookDone, Module, Pause, RunHook, Session
 
 log = logging.getLogger("lumilter.script")
@@ -129,67 +127,87 @@ class Host:
 
     # --- sessions ----------------------------------------------------------------------------------------------------
 
-    def handle(self, session: Session, event: Event, answer: Callable[[Outcome | Exception], None]) -> None:
-        """Run one event of a session; answer is called with its Outcome."""
-        if session not in self._sessions:
-            self._sessions[session] = next(self._keys)
-
-        def finish(outcome: Any) -> None:
-            if isinstance(event, Close):
-                self.state.boot.end_session(self._sessions.pop(session))
-            answer(outcome)
-
-        self.drive(session.handle(event), finish, session)
+    def end_session(self, session: Session) -> None:
+        """Forget a session; its `self` tables go."""
+        number = self._sessions.pop(session, None)
+        if number is not None:
+            self.state.boot.end_session(number)
 
     # --- generators meet coroutines ----------------------------------------------------------------------------------
 
     def drive(
-        self, steps: Generator[Any, Any, Any], answer: Callable[[Any], None], session: Session | None = None
+        self,
+        steps: Generator[Any, Any, Any],
+        answer: Callable[[Any], None],
+        session: Session | None = None,
+        first: RunHook | RunLua | Pause | None = None,
     ) -> None:
-        """Run a generator to its end: answer gets what it returns, or the exception that it raises."""
+        """Run a generator to its end: answer gets what it returns, or the exception that it raises.
 
-        def step(advance: Callable[[], Any]) -> None:
+        first: what the generator has asked for already, if it was started elsewhere.
+        """
+
+        def once(advance: Callable[[], Any]) -> Callable[[], Any] | None:
+            """One step; the next one, if there is one already."""
             try:
                 request = advance()
             except StopIteration as stop:
                 answer(stop.value)
+                return None
             except Exception as error:
                 answer(error)
-            else:
-                perform(request)
+                return None
+            ended: list[Callable[[], Any]] = []
+            go_on: list[Callable[[Callable[[], Any]], None]] = [ended.append]
+            self._perform(request, steps, lambda following: go_on[0](following), session)
+            go_on[0] = run
+            return ended[0] if ended else None
 
-        def perform(request: RunHook | RunLua | Pause) -> None:
-            if isinstance(request, Pause):
-                self.thread.at(time.monotonic() + request.seconds, lambda: step(lambda: steps.send(None)))
-                return
-            begun = time.perf_counter()
+        def run(advance: Callable[[], Any] | None) -> None:
+            # What ends at once goes on in this loop, not deeper in the stack: a message may have 1,000 recipients.
+            while advance is not None:
+                advance = once(advance)
 
-            def done(values: tuple[Any, ...]) -> None:
-                value = values[0] if values else None
-                ms = (time.perf_counter() - begun) * 1000
-                step(lambda: steps.send(HookDone(value, ms)))
+        run((lambda: next(steps)) if first is None else lambda: first)
 
-            def failed(error: ScriptError) -> None:
-                step(lambda: steps.throw(error))
+    def _perform(
+        self,
+        request: RunHook | RunLua | Pause,
+        steps: Generator[Any, Any, Any],
+        go_on: Callable[[Callable[[], Any]], None],
+        session: Session | None,
+    ) -> None:
+        """Do what a generator asks for, then go on with it."""
+        if isinstance(request, Pause):
+            self.thread.at(time.monotonic() + request.seconds, lambda: go_on(lambda: steps.send(None)))
+            return
+        begun = time.perf_counter()
 
-            if isinstance(request, RunLua):
-                self.tasks.start(request.begin, self._here(request.phase, "", session), done, failed)
-            else:
-                begin = self._hook(request.module, request.hook, request.args, session)
-                here = self._here(request.hook.phase, request.module.name, session)
-                self.tasks.start(begin, here, done, failed)
+        def done(values: tuple[Any, ...]) -> None:
+            value = values[0] if values else None
+            ms = (time.perf_counter() - begun) * 1000
+            go_on(lambda: steps.send(HookDone(value, ms)))
 
-        step(lambda: next(steps))
+        def failed(error: ScriptError) -> None:
+            go_on(lambda: steps.throw(error))
 
-    def _here(self, phase: str, module: str, session: Session | None) -> Here:
-        return Here(phase, module, session)
+        if isinstance(request, RunLua):
+            self.tasks.start(request.begin, Here(request.phase, "", session), done, failed)
+        else:
+            here = Here(request.hook.phase, request.module.name, session)
+            self.tasks.start(self._hook(request, session), here, done, failed)
 
-    def _hook(
-        self, module: Module, hook: Hook, args: tuple[object, ...], session: Session | None
-    ) -> Callable[[int, float], Any]:
-        key = self._sessions[session] if session else 0
-        start, name, hook_name = self.state.boot.start_hook, to_wire(module.name), hook.name
-        return lambda instructions, deadline: start(key, name, hook_name, instructions, deadline, *args)
+    def _hook(self, request: RunHook, session: Session | None) -> Callable[[int, float], Any]:
+        number = 0
+        if session is not None:
+            number = self._sessions.get(session) or self._sessions.setdefault(session, next(self._keys))
+        start, module, hook, args = (
+            self.state.boot.start_hook,
+            to_wire(request.module.name),
+            request.hook.name,
+            request.args,
+        )
+        return lambda instructions, deadline: start(number, module, hook, instructions, deadline, *args)
 
 
 def momentum_ids() -> Callable[[], str]:

@@ -15,3 +15,5 @@ bench: # figures depend on the machine; CI leaves it out
 
 reference:
 	$(PYTHON) -m lumilter.config.reference > conf/lumilter.toml
+	$(PYTHON) -m lumilter.reference functions > docs/functions.md
+	$(PYTHON) -m lumilter.reference stubs > docs/stubs.lua

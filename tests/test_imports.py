@@ -28,6 +28,7 @@ MAY_IMPORT = {
         "wire", "session", "host", "api", "adapters", "services", "config", "daemon", "registry", "calls", "momentum",
         "errors", "__version__",
     },
+    "reference": {"api", "momentum", "registry", "session"},
     "__init__": set(),
     "__main__": {"cli"},
 }  # fmt: skip

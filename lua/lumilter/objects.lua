@@ -64,6 +64,9 @@ local function cross_table(value, depth)
   end
   local copy = host.new_table()
   for key, item in next, value do
+    if type(key) == "table" then
+      error("a table whose keys are tables can't be handed over", 0)
+    end
     host.put(copy, cross(key, depth + 1), cross(item, depth + 1))
   end
   return copy

@@ -33,7 +33,6 @@ package.cpath = ""
 debug = {
   traceback = debug.traceback,
   getinfo = debug.getinfo,
-  getlocal = debug.getlocal,
   output = print,
 }
 

@@ -8,6 +8,11 @@
     │   └── MisuseError      it called a function where or how that function can't work
     ├── LookupFailed         an adapter could not answer; a script sees `nil, message`
     ├── NegotiationError     the MTA does not grant what the loaded scripts need
+    ├── WireError            libmilter did not start, or ended by itself (wire.serve)
+    ├── Unwritable           an edit that the milter protocol can't carry (wire.edits)
+    ├── HeaderError          a script gave a header name that is none (session.headers)
+    ├── PatternError         a regular expression does not compile (adapters.pcre_code)
+    ├── MatchLimitError      a search passed its limits (adapters.pcre_code)
     └── SplitError           recipients need different messages and no injection address is configured
 
 The law: code outside this package never sees another exception type from us, a script never sees a Python exception,

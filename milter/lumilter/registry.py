@@ -162,7 +162,8 @@ def lua_class(name: str, python: type) -> None:
 
 def constants(package: str, values: dict[str, int | str]) -> None:
     """Declare constants of a package."""
-    CONSTANTS.setdefault(package, {}).update(values)
+    plain = {name: int(value) if isinstance(value, int) else value for name, value in values.items()}  # enums too
+    CONSTANTS.setdefault(package, {}).update(plain)
 
 
 def _place(name: str, body: Callable[..., Any]) -> tuple[str, str, str]:

@@ -36,6 +36,7 @@ class State:
             unpack_returned_tuples=True,
             register_eval=False,
             register_builtins=False,
+            attribute_handlers=(_no_attributes, _no_attributes),
             max_memory=2 * max_memory,
         )
         self.hard_limit = 2 * max_memory or math.inf
@@ -78,6 +79,11 @@ class State:
             return None, f"cannot open {path}: {reason}"
         self.sources[str(file)] = source
         return source.decode("latin-1"), "@" + Path(path).name
+
+
+def _no_attributes(target: object, *_: object) -> None:
+    """Should a Python object ever reach a script, it can't look into it."""
+    raise AttributeError(f"{type(target).__name__} has no fields for scripts")
 
 
 def _translate(source: str, chunkname: str) -> tuple[str | None, str | None]:

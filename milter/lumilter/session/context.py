@@ -45,8 +45,8 @@ class ValidateContext:
         raise ValueError(f"{which} is neither VCTX_CONN ({CONN}) nor VCTX_MESS ({MESS})")
 
     def begin_phase(self) -> None:
-        """Forget the last phase's disposition; contexts and a pending disconnect stay."""
-        self.code, self.note, self.tcost = DEFAULT_CODE, None, 0.0
+        """Forget the last phase's disposition; contexts, a pending disconnect and a tarpit stay."""
+        self.code, self.note = DEFAULT_CODE, None
 
 
 def connected(conn: dict[str, str]) -> None:

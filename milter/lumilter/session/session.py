@@ -386,7 +386,7 @@ class Session:
         return linked(self.recipients.addresses())
 
     def _tarpit(self) -> Generator[Pause, None, None]:
-        seconds = min(self.vctx.tcost, self.options.max_tarpit)
+        seconds, self.vctx.tcost = min(self.vctx.tcost, self.options.max_tarpit), 0.0
         if seconds > 0:
             yield Pause(seconds)
 

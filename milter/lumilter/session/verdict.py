@@ -13,6 +13,7 @@ The law: every Outcome that is not plain "continue" is made here.
     8  msg:quarantine()                                the edits, and the MTA holds the message
     9  otherwise                                       the edits
 
+In the phases that run for each recipient, rows 3 to 5 answer for the whole message: there is one reply to it.
 4xx before 5xx or the other way round does not arise: a phase has one code, and the first phase that sets one is last.
 """
 
@@ -55,7 +56,7 @@ class Options:
     """
 
     on_error: OnError = OnError.TEMPFAIL
-    on_error_text: str = "4.3.0 Policy failure, try again later"
+    on_error_text: str = "local policy error"
     again_interval: float = 1.0
     again_limit: float = 60.0
     max_tarpit: float = 25.0
@@ -65,7 +66,8 @@ def of_error(error: ScriptError, options: Options) -> Outcome | None:
     """The answer to a failed script; None goes on as if the module were not there."""
     if options.on_error is OnError.ACCEPT:
         return None
-    return refusal(451 if options.on_error is OnError.TEMPFAIL else 554, options.on_error_text)
+    code, status = (451, "4.3.0") if options.on_error is OnError.TEMPFAIL else (554, "5.3.0")
+    return refusal(code, f"{status} {options.on_error_text}")
 
 
 def of_context(vctx: ValidateContext) -> Outcome | None:

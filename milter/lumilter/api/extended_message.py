@@ -34,12 +34,12 @@ def code(msg: MailMessage, number: int | None = None, string: str | None = None)
     return msg.code
 
 
-@api("msg:discard", package=PACKAGE, phases=CONTENT)
+@api("msg:discard", package=PACKAGE, phases=CONTENT, also="rcptto")
 def discard(msg: MailMessage, reason: str | None = None) -> None:
     """Drop the message silently: the client is told that it was accepted.
 
-    In the phases for each recipient only that recipient's copy is dropped. reason begins with an SMTP code; it goes to
-    the log. Execution continues after the call.
+    In validate_rcptto and the phases for each recipient only that recipient is dropped. reason begins with an SMTP
+    code; it goes to the log. Execution continues after the call.
     """
     if reason is None:
         reason = DISCARDED

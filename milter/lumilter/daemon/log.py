@@ -17,7 +17,7 @@ from typing import Any
 
 from lumilter.calls import Here
 from lumilter.errors import ScriptError
-from lumilter.session.events import Abort, Action, Close, EndOfMessage, Event, Outcome
+from lumilter.session.events import Abort, Action, Close, Edit, EndOfMessage, Event, Outcome
 from lumilter.session.session import Session
 
 log = logging.getLogger("lumilter.message")
@@ -125,6 +125,13 @@ def _who(session: Session) -> dict[str, Any]:
     return {"queue_id": session.queue_id, "client": session.ac.remote.address, "conn_id": session.ac.conn_id}
 
 
+def _edit(edit: Edit) -> str:
+    """An edit in a few words: "AddHeader:X-Policy", "DeleteRecipient:<a@example.com>"."""
+    what = getattr(edit, "name", None) or getattr(edit, "address", None) or getattr(edit, "reason", None)
+    text = what.decode("utf-8", "surrogateescape") if isinstance(what, bytes) else what
+    return f"{type(edit).__name__}:{text}" if text else type(edit).__name__
+
+
 def _line(session: Session, event: Event, outcome: Outcome) -> dict[str, Any]:
     reply = outcome.reply
     spent: dict[str, float] = {}
@@ -140,7 +147,7 @@ def _line(session: Session, event: Event, outcome: Outcome) -> dict[str, Any]:
         "msg_id": session.envelope.msg_id,
         "verdict": verdict_name(outcome),
         "reply": " ".join([str(reply.code), reply.xcode, " / ".join(reply.lines)]) if reply else "",
-        "edits": [type(edit).__name__ for edit in outcome.edits],
+        "edits": [_edit(edit) for edit in outcome.edits],
         "reason": session.envelope.discarded,
         "errors": len(session.trace.errors),
         "ms": spent,

@@ -33,7 +33,15 @@ from lumilter.session.events import (
     Rcpt,
 )
 from lumilter.session.headers import Header, HeaderList
-from lumilter.session.mail import AcceptConstruct, Endpoint, MailMessage, Recipients, linked, new_message
+from lumilter.session.mail import (
+    AcceptConstruct,
+    Endpoint,
+    MailMessage,
+    Recipient,
+    Recipients,
+    linked,
+    new_message,
+)
 from lumilter.session.phases import Arg, Hook, Result
 from lumilter.session.strings import EcString
 
@@ -191,8 +199,8 @@ class Session:
             case Data():
                 self._first_recipient()
         refused = yield from self._hooks(phases.BY_EVENT[type(event)], text, self.message)
-        if refused and recipient:
-            self.recipients.refuse(recipient)
+        if recipient:
+            self._end_of_rcpt(recipient, refused)
         yield from self._tarpit()
         return refused or CONTINUE
 
@@ -221,6 +229,15 @@ class Session:
             path = Path.parse(self.recipients.wanted[0].address)
             self.message.content.rcptto = path.address
             context.recipient(self.vctx.mess, path)
+
+    def _end_of_rcpt(self, recipient: Recipient, refused: Outcome | None) -> None:
+        """Forget a recipient that was refused; one for which a script discarded the message is dropped silently."""
+        if refused:
+            self.recipients.refuse(recipient)
+        elif self.message and self.message.discarded is not None:
+            self.recipients.drop(recipient)
+        if self.message:
+            self.message.discarded = None
 
     def _close(self) -> Steps:
         for module in self.modules:

@@ -1,101 +1,118 @@
-"""A tiny DNS server on loopback, UDP and TCP, for tests: it answers from a table, slowly if told so."""
+"""A name server on loopback, UDP and TCP on one port, for tests.
+
+The law: real sockets and real wire format; what it answers is a function from a query to a message, to raw bytes, or to
+None for silence.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import socketserver
 import struct
 import threading
-import time
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import dns.flags
 import dns.message
-import dns.name
 import dns.rcode
 import dns.rrset
 
-Zone = Mapping[tuple[str, str], "str | list[str]"]
-"""("example.com", "A") -> record texts, or a name of an rcode, "TRUNCATE" (UDP only), "GARBAGE" or "DROP"."""
+Answer = dns.message.Message | bytes | None
+Answering = Callable[[dns.message.Message, str], Answer]
+"""Called with the query and "udp" or "tcp"."""
 
 
-class DnsServer:
-    """Use as a context manager. zone: the answers; delay: seconds before each; ttl: of every record."""
+@dataclass
+class NameServer:
+    """address: "127.0.0.1:port". asked: (transport, name, type) of every query so far."""
 
-    def __init__(self, zone: Zone, delay: float = 0.0, ttl: int = 300) -> None:
-        self.zone, self.delay, self.ttl = zone, delay, ttl
-        self.queries: list[tuple[str, str]] = []
+    address: str
+    asked: list[tuple[str, str, str]] = field(default_factory=list)
 
-    def __enter__(self) -> DnsServer:
-        server = self
 
-        class Udp(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                reply = server.answer(self.request[0], udp=True)
-                if reply is not None:
-                    self.request[1].sendto(reply, self.client_address)
+def reply(
+    query: dns.message.Message, *records: str, rcode: int = dns.rcode.NOERROR, soa: str = "", truncated: bool = False
+) -> dns.message.Message:
+    """A response; records in the zone file's form, "name ttl IN type data", soa goes into the authority section."""
+    response = dns.message.make_response(query)
+    response.set_rcode(dns.rcode.Rcode(rcode))
+    response.answer = [_rrset(record) for record in records]
+    response.authority = [_rrset(soa)] if soa else []
+    if truncated:
+        response.flags |= dns.flags.TC
+    return response
 
-        class Tcp(socketserver.StreamRequestHandler):
-            def handle(self) -> None:
-                (length,) = struct.unpack("!H", self.rfile.read(2))
-                reply = server.answer(self.rfile.read(length), udp=False)
-                if reply is not None:
-                    self.wfile.write(struct.pack("!H", len(reply)) + reply)
 
-        self._udp = socketserver.ThreadingUDPServer(("127.0.0.1", 0), Udp)
-        self.port: int = self._udp.server_address[1]
-        self._tcp = socketserver.ThreadingTCPServer(("127.0.0.1", self.port), Tcp)
-        for one in (self._udp, self._tcp):
-            one.daemon_threads = True
-            threading.Thread(target=one.serve_forever, args=(0.05,), daemon=True).start()
-        return self
+@contextlib.contextmanager
+def serving(answer: Answering, host: str = "127.0.0.1") -> Iterator[NameServer]:
+    """A server that answers until the block ends."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    tcp = _listening(_Tcp, family, (host, 0))
+    port: int = tcp.socket.getsockname()[1]
+    udp = _listening(_Udp, family, (host, port))
+    server = NameServer(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for one in (self._udp, self._tcp):
-            one.shutdown()
-            one.server_close()
-
-    @property
-    def address(self) -> str:
-        """As `options.server` of msys.dnsLookup wants it."""
-        return f"127.0.0.1:{self.port}"
-
-    def answer(self, raw: bytes, udp: bool) -> bytes | None:
-        """The reply to a query, or None for silence."""
+    def answered(raw: bytes, transport: str) -> bytes | None:
         query = dns.message.from_wire(raw)
         question = query.question[0]
-        name = question.name.to_text(omit_final_dot=True).lower()
-        kind = question.rdtype.name
-        self.queries.append((name, kind))
-        time.sleep(self.delay)
-        reply = dns.message.make_response(query)
-        found = self.zone.get((name, kind), [] if any(known == name for known, _ in self.zone) else "NXDOMAIN")
-        if isinstance(found, list):
-            self._fill(reply, question.name, kind, found)
-        elif found == "DROP":
-            return None
-        elif found == "GARBAGE":
-            return raw[:2] + b"\xff" * 20
-        elif found.startswith("TRUNCATE "):
-            if udp:
-                reply.flags |= dns.flags.TC
-            else:
-                self._fill(reply, question.name, kind, found.split()[1:])
-        else:
-            reply.set_rcode(dns.rcode.from_text(found))
-        return reply.to_wire()
+        server.asked.append((transport, question.name.to_text(True), question.rdtype.name))
+        made = answer(query, transport)
+        return made.to_wire() if isinstance(made, dns.message.Message) else made
 
-    def _fill(self, reply: dns.message.Message, owner: dns.name.Name, kind: str, texts: list[str]) -> None:
-        for text in texts:
-            if text.startswith("CNAME "):
-                target = text.split()[1]
-                reply.answer.append(dns.rrset.from_text(owner, self.ttl, "IN", "CNAME", target))
-                owner = dns.name.from_text(target)
-        records = [text for text in texts if not text.startswith("CNAME ")]
-        if records:
-            reply.answer.append(dns.rrset.from_text(owner, self.ttl, "IN", kind, *records))
-        else:
-            soa = ". . 1 1 1 1 60"
-            reply.authority.append(dns.rrset.from_text(dns.name.root, self.ttl, "IN", "SOA", soa))
+    for each in (tcp, udp):
+        each.answered = answered  # type: ignore[attr-defined]
+        threading.Thread(target=each.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield server
+    finally:
+        for each in (tcp, udp):
+            each.shutdown()
+            each.server_close()
+
+
+def _listening(
+    handler: type[socketserver.BaseRequestHandler], family: int, address: tuple[str, int]
+) -> socketserver.TCPServer:
+    base = socketserver.ThreadingTCPServer if handler is _Tcp else socketserver.ThreadingUDPServer
+    kind = type("Server", (base,), {"address_family": family, "daemon_threads": True, "block_on_close": False})
+    made: socketserver.TCPServer = kind(address, handler)
+    return made
+
+
+class _Udp(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        raw, sock = self.request
+        made = self.server.answered(raw, "udp")  # type: ignore[attr-defined]
+        if made is not None:
+            sock.sendto(made, self.client_address)
+
+
+class _Tcp(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        (length,) = struct.unpack("!H", self.rfile.read(2))
+        made = self.server.answered(self.rfile.read(length), "tcp")  # type: ignore[attr-defined]
+        if made is not None:
+            self.wfile.write(struct.pack("!H", len(made)) + made)
+
+
+def _rrset(record: str) -> dns.rrset.RRset:
+    name, ttl, rdclass, rdtype, data = record.split(" ", 4)
+    return dns.rrset.from_text(name, int(ttl), rdclass, rdtype, data)
+
+
+def one_of(answers: dict[tuple[str, str], Sequence[str]]) -> Answering:
+    """Records by (name, type); any other name does not exist."""
+
+    def answer(query: dns.message.Message, transport: str) -> Answer:
+        question = query.question[0]
+        name = question.name.to_text(True).lower()
+        if not any(known == name for known, _ in answers):
+            return reply(query, rcode=dns.rcode.NXDOMAIN, soa=SOA)
+        return reply(query, *answers.get((name, question.rdtype.name), ()), soa=SOA)
+
+    return answer
+
+
+SOA = "test. 300 IN SOA ns.test. root.test. 1 2 3 4 60"

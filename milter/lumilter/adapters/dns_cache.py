@@ -1,0 +1,61 @@
+"""Answers of name servers, each kept until its TTL ends, so many at most.
+
+The law: knows no DNS. Any thread may call; a value is never changed once it is in.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """hits, misses: lookups since the start that were and were not answered from here. entries: answers now kept."""
+
+    hits: int
+    misses: int
+    entries: int
+
+
+class Cache(Generic[V]):
+    """size: entries; the one that was used least recently makes room. clock: seconds, never going back."""
+
+    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size, self._clock = size, clock
+        self._kept: OrderedDict[Hashable, tuple[float, V]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._hits = self._misses = 0
+
+    def get(self, key: Hashable) -> V | None:
+        """What is kept under the key and still good."""
+        with self._lock:
+            expires, value = self._kept.get(key, (0.0, None))
+            if value is not None and self._clock() < expires:
+                self._hits += 1
+                self._kept.move_to_end(key)
+                return value
+            self._kept.pop(key, None)
+            self._misses += 1
+            return None
+
+    def put(self, key: Hashable, value: V, ttl: float) -> None:
+        """Keep the value for ttl seconds; none, if that is 0."""
+        if ttl <= 0:
+            return
+        with self._lock:
+            self._kept[key] = self._clock() + ttl, value
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+
+    def stats(self) -> Stats:
+        """The counts so far."""
+        with self._lock:
+            return Stats(self._hits, self._misses, len(self._kept))

@@ -5,25 +5,33 @@
 local host = ...
 
 local MAX_DEPTH = 20
+local RANK = { number = "1", string = "2" } -- before every name of a type
 local rep, format, concat, sort = string.rep, string.format, table.concat, table.sort
+local pcall, tostring, type, next, rawget = pcall, tostring, type, next, rawget
+
+-- tostring, also of a value whose __tostring fails.
+local function text(value)
+  local ok, found = pcall(tostring, value)
+  return ok and found or type(value)
+end
 
 local function scalar(value)
   if type(value) == "string" then
     return format("%q", value)
   end
-  return tostring(value)
+  return text(value)
 end
 
--- Numbers first, in order, then strings, then the rest by their text.
+-- Numbers first, in order, then strings, then the rest by type and text.
 local function before(a, b)
   local ta, tb = type(a), type(b)
   if ta == tb and (ta == "number" or ta == "string") then
     return a < b
   end
   if ta ~= tb then
-    return ta == "number" or (ta == "string" and tb ~= "number")
+    return (RANK[ta] or ta) < (RANK[tb] or tb)
   end
-  return tostring(a) < tostring(b)
+  return text(a) < text(b)
 end
 
 local function dump(value, indent, seen, depth, out)
@@ -32,7 +40,7 @@ local function dump(value, indent, seen, depth, out)
     return
   end
   if seen[value] or depth > MAX_DEPTH then
-    out[#out + 1] = seen[value] and "<cycle: " .. tostring(value) .. ">" or "<deeper>"
+    out[#out + 1] = seen[value] and "<cycle: " .. text(value) .. ">" or "<deeper>"
     return
   end
   local keys = {}

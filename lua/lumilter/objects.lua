@@ -59,8 +59,8 @@ host.receive_all = receive_all
 local cross
 
 local function cross_table(value, depth)
-  if depth > 16 then
-    error("a table is nested too deeply, or holds itself", 0)
+  if depth > 16 then -- perhaps it holds itself
+    return host.opaque("table")
   end
   local copy = host.new_table()
   for key, item in next, value do
@@ -142,9 +142,14 @@ function host.define_class(name, get, set, text, length)
     if member ~= nil then
       return member
     end
-    return finish(get(handle[self], key))
+    if type(key) == "string" then
+      return finish(get(handle[self], key))
+    end
   end
   class.__newindex = function(self, key, value)
+    if type(key) ~= "string" and type(key) ~= "number" then
+      error(name .. " has no field that is a " .. type(key), 2)
+    end
     return finish(set(handle[self], key, cross(value)))
   end
   class.__tostring = function(self)

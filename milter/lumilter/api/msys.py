@@ -68,6 +68,8 @@ def dns_lookup(name: str, recordtype: str | None = None, options: dict[str, Any]
         raise LumilterError(f"record type {recordtype!r} is not one of A, AAAA, TXT, MX, PTR, NS")
     given = options or {}
     server = given.get("server")
+    if not isinstance(server, str | None):
+        raise LumilterError("options.server is not a string")
     priority = given.get("priority") is True
     services = here.services
 
@@ -134,7 +136,8 @@ def write_log(level: int, message: str, *, here: Here) -> None:
     """Write a line to the log; level is one of msys.core.LOG_*."""
     levels = {7: logging.DEBUG, 6: logging.INFO, 5: logging.INFO, 4: logging.WARNING}
     queue_id = here.session.queue_id if here.session else ""
-    log.log(levels.get(level, logging.ERROR), "%s", message, extra={"module_name": here.module, "queue_id": queue_id})
+    fields = {"module": here.module, "phase": here.phase, "queue_id": queue_id}
+    log.log(levels.get(level, logging.ERROR), "%s", message, extra={"fields": fields})
 
 
 @api("gethostname", package=PACKAGE, extension=True)

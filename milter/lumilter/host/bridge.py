@@ -163,9 +163,11 @@ class Bridge:
             if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 rest = convert
                 continue
-            converters.append(convert)
             if parameter.default is inspect.Parameter.empty:
                 required += 1
+                converters.append(convert)
+            else:
+                converters.append(_optional(convert, parameter.default))
         return converters, rest, required, "here" in hints
 
     # --- fields ------------------------------------------------------------------------------------------------------
@@ -214,6 +216,11 @@ class Bridge:
             return True, to_wire(str(target))
 
         return text
+
+
+def _optional(convert: Callable[[Any], Any], default: Any) -> Callable[[Any], Any]:
+    """A script leaves an argument out by nil as well."""
+    return lambda value: default if value is None else convert(value)
 
 
 def phase_error(function: Function, phase: str) -> str:

@@ -150,10 +150,8 @@ class Tasks:
         task.timer = None
         self.waiting -= 1
         trace = from_wire(self.boot.cancel(task.id))
-        frames = (frame for frame in _FRAME.finditer(trace) if not frame[1].startswith("lumilter/"))
-        script, line = next(((frame[1], int(frame[2])) for frame in frames), ("", 0))
         text = f"the hook passed its deadline ({self.limits.deadline:g} s) while it waited"
-        task.failed(LimitError(text, script, line, trace))
+        task.failed(LimitError(text, *script_position(trace), trace))
 
     def _block(self, token: int) -> tuple[Any, ...]:
         """Wait where Lua can't yield: the Lua thread stands still, within the task's deadline."""
@@ -170,11 +168,17 @@ class Tasks:
         return False, "the hook passed its deadline while it waited"
 
 
+def script_position(trace: str) -> tuple[str, int]:
+    """Script and line of the innermost code in a traceback that is not ours."""
+    frames = (frame for frame in _FRAME.finditer(trace) if not frame[1].startswith("lumilter/"))
+    return next(((frame[1], int(frame[2])) for frame in frames), ("", 0))
+
+
 def script_error(message: Any, traceback: Any, limit: bool) -> ScriptError:
-    """A Lua error as a ScriptError: "policy.lua:3: text" is taken apart."""
+    """A Lua error as a ScriptError: "policy.lua:3: text" is taken apart; assert() does not say where it stood."""
     text, trace = from_wire(str(message)), from_wire(str(traceback))
     kind = LimitError if limit or text.endswith("not enough memory") else ScriptError
     position = _POSITION.fullmatch(text)
     if position:
         return kind(position[3], position[1], int(position[2]), trace)
-    return kind(text, traceback=trace)
+    return kind(text, *script_position(trace), trace)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lumilter.calls import ZeroBased
+from lumilter.registry import CLASSES
 
 Converter = Callable[[Any], Any]
 
@@ -37,7 +38,7 @@ def to_wire(text: str) -> str:
 
 def number_text(value: float) -> str:
     """A number as Lua's tostring writes it ("%.14g")."""
-    return str(value) if isinstance(value, int) else f"{value:.14g}"
+    return f"{value:.14g}"
 
 
 class Table(dict[Any, Any]):
@@ -56,7 +57,12 @@ def type_name(value: Any) -> str:
     if isinstance(value, Opaque):
         return value.kind
     names = {type(None): "nil", bool: "boolean", int: "number", float: "number", str: "string", Table: "table"}
-    return names.get(type(value), "userdata")
+    return names.get(type(value)) or _class_name(type(value))
+
+
+def _class_name(python: type) -> str:
+    """A script's name for objects of that type: what msys.type() says."""
+    return next((name for name, known in CLASSES.items() if known is python), "userdata")
 
 
 def converter(annotation: Any) -> Converter:
@@ -68,7 +74,7 @@ def converter(annotation: Any) -> Converter:
         return _list(typing.get_args(annotation)[0])
     if origin is dict:
         return _dict
-    simple: dict[Any, Converter] = {str: _str, bytes: _bytes, int: _int, float: _float, bool: bool, Any: plain}
+    simple: dict[Any, Converter] = {str: _str, bytes: _bytes, int: _int, float: _float, bool: _bool, Any: plain}
     if annotation in simple:
         return simple[annotation]
     if isinstance(annotation, type):
@@ -117,7 +123,7 @@ def _raw(value: Any) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return number_text(value)
-    if type_name(value) == "userdata" and has_text(value):
+    if type(value) in CLASSES.values() and has_text(value):
         return to_wire(str(value))
     raise _misfit("string", value)
 
@@ -125,9 +131,9 @@ def _raw(value: Any) -> str:
 def _float(value: Any) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    if isinstance(value, str):
+    if isinstance(value, str) and value.isascii() and "_" not in value:
         with contextlib.suppress(ValueError):
-            return float(value)
+            return int(value, 16) if "x" in value.lower() else float(value)
     raise _misfit("number", value)
 
 
@@ -136,6 +142,12 @@ def _int(value: Any) -> int:
     if not math.isfinite(number):
         raise Misfit("integer expected, got a number without an integer value")
     return int(number)
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _misfit("boolean", value)
 
 
 def _list(item: Any) -> Converter:
@@ -164,7 +176,7 @@ def _object(wanted: type) -> Converter:
     def convert(value: Any) -> Any:
         if isinstance(value, wanted):
             return value
-        raise _misfit(wanted.__name__, value)
+        raise _misfit(_class_name(wanted), value)
 
     return convert
 

@@ -77,7 +77,8 @@ end
 
 -- `lumilter eval`: an expression or statements; collect gets the text of each result.
 function host.evaluate(source, collect)
-  local chunk = host.compile("return " .. source, "=eval")
+  -- Not a tail call, which would leave no line to blame.
+  local chunk = host.compile("return (function(...) return ... end)(" .. source .. "\n)", "=eval")
   local message
   if not chunk then
     chunk, message = host.compile(source, "=eval")

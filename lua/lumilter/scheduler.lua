@@ -15,6 +15,7 @@ local now, memory, collectgarbage = host.now, host.memory, collectgarbage
 
 local tasks = {} -- id -> coroutine
 local storage = {} -- id -> what _TLS is while it runs
+local bodies = {} -- id -> the function that it runs
 local last_id = 0
 local remaining, deadline, interval, stopped = 0, 0, INTERVAL, nil
 
@@ -84,6 +85,16 @@ local function describe(value)
   return "(error object is a " .. type(value) .. " value)"
 end
 
+-- What a function calls with `return f()` takes its place on the stack: where it begins is the last line of every trace.
+local function trace(id, co)
+  local info = getinfo(bodies[id], "S")
+  return traceback(co) .. "\n\t" .. info.short_src .. ":" .. info.linedefined .. ": in the function that was called first"
+end
+
+local function forget(id)
+  tasks[id], storage[id], bodies[id] = nil, nil, nil
+end
+
 local function report(id, co, ok, first, ...)
   local limit = stopped
   stopped = nil
@@ -94,24 +105,26 @@ local function report(id, co, ok, first, ...)
   if ok and first == host.MARK then
     return id, remaining, "wait", ...
   end
-  tasks[id], storage[id] = nil, nil
-  if ok and status(co) ~= "dead" then
-    return id, remaining, "error", "attempt to yield outside of a coroutine of the script's own", traceback(co)
-  end
-  if ok then
+  if ok and status(co) == "dead" then
+    forget(id)
     return id, remaining, "done", first, ...
   end
   if limit or first == "not enough memory" then
     collectgarbage("collect")
   end
-  return id, remaining, limit and "limit" or "error", describe(first), traceback(co)
+  local where = trace(id, co)
+  forget(id)
+  if ok then
+    return id, remaining, "error", "attempt to yield outside of a coroutine of the script's own", where
+  end
+  return id, remaining, limit and "limit" or "error", describe(first), where
 end
 
 -- id, instructions left, then "done", results... | "wait", token | "error" or "limit", message, traceback
 local function start(own, instructions, until_, body, ...)
   last_id = last_id + 1
   local co = create(body)
-  tasks[last_id], storage[last_id] = co, own
+  tasks[last_id], storage[last_id], bodies[last_id] = co, own, body
   rawset(_G, "_TLS", own)
   remaining, deadline = instructions, until_
   return report(last_id, co, raw_resume(co, ...))
@@ -131,8 +144,9 @@ end
 -- The hook waits for something that its deadline does not allow: it is given up where it stands.
 function host.cancel(id)
   local co = tasks[id]
-  tasks[id], storage[id] = nil, nil
-  return co and traceback(co) or ""
+  local where = co and trace(id, co) or ""
+  forget(id)
+  return where
 end
 
 -- ---------------------------------------------------------------------------------------------------------------------

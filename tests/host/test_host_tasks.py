@@ -13,27 +13,32 @@ from support.policy import policy
 
 
 @pytest.mark.parametrize(
-    ("failing", "message"),
+    ("failing", "message", "line"),
     [
-        ("assert(false)", "assertion failed!"),
-        ("assert(nil, 'my reason')", "my reason"),
-        ("error('no position', 0)", "no position"),
-        ("error('a: b')", "a: b"),
-        ("error({})", "(error object is a table value)"),
-        ("error(setmetatable({}, {__tostring = function() return 'text' end}))", "text"),
-        ("local x = nil; x.y = 1", "attempt to index local 'x' (a nil value)"),
-        ("msys.sleep(0.001) assert(false)", "assertion failed!"),
-        ("coroutine.wrap(function() error('inside') end)()", "inside"),
-        ("vctx:get(9, 'x')", "vctx:get: 9 is neither VCTX_CONN (0) nor VCTX_MESS (1)"),
-        ("error('caf\\233\\0')", "caf\udce9\0"),
+        ("assert(false)", "assertion failed!", 2),
+        ("assert(nil, 'my reason')", "my reason", 2),
+        ("error('no position', 0)", "no position", 2),
+        ("error('a: b')", "a: b", 2),
+        ("error({})", "(error object is a table value)", 2),
+        ("error(setmetatable({}, {__tostring = function() return 'text' end}))", "text", 2),
+        ("local x = nil; x.y = 1", "attempt to index local 'x' (a nil value)", 2),
+        ("msys.sleep(0.001) assert(false)", "assertion failed!", 2),
+        ("coroutine.wrap(function() error('inside') end)()", "inside", 2),
+        ("vctx:get(9, 'x')", "vctx:get: 9 is neither VCTX_CONN (0) nor VCTX_MESS (1)", 2),
+        ("return vctx:get(9, 'x')", "vctx:get: 9 is neither VCTX_CONN (0) nor VCTX_MESS (1)", 1),
+        ("return error('x')", "x", 1),
+        ("msys.sleep(0.001) return error('x')", "x", 1),
+        ("error('caf\\233\\0')", "caf\udce9\0", 2),
     ],
 )
-def test_an_error_says_where_it_stood(tmp_path: Path, failing: str, message: str) -> None:
+def test_an_error_says_where_it_stood_or_after_a_tail_call_where_the_hook_begins(
+    tmp_path: Path, failing: str, message: str, line: int
+) -> None:
     text = f"function mod:validate_ehlo(str, ac, vctx)\n  {failing}\nend"
     with policy(tmp_path, text) as running, running.conversation() as session:
         session.handle(Helo("x"))
         (error,) = running.errors
-        assert (error.message, error.script, error.line) == (message, "policy.lua", 2)
+        assert (error.message, error.script, error.line) == (message, "policy.lua", line)
 
 
 def test_a_job_that_raises_our_error_is_the_scripts_error(tmp_path: Path) -> None:

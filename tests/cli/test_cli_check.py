@@ -1,0 +1,128 @@
+"""`lumilter check`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lumilter.cli.check import unknown_names
+from support.command import Lumilter
+
+Write = Callable[..., Path]
+
+
+def test_a_clean_script_and_its_hooks_in_the_order_of_a_session(lumilter: Lumilter, script: Write) -> None:
+    file = script(
+        "function mod:validate_data(m) end\nfunction mod:validate_connect() end\nfunction mod:init() return true end"
+    )
+    ran = lumilter("check", "--strict", file)
+    assert (ran.status, ran.err) == (0, "")
+    assert ran.out == "module policy: validate_connect, validate_data, init\n1 modules, 0 warnings\n"
+
+
+def test_warnings_only_fail_with_strict(lumilter: Lumilter, script: Write) -> None:
+    file = script("function mod:validate_connect() end\nfunction mod:core_log_delivery_v1() end")
+    ran = lumilter("check", file)
+    assert ran.status == 0
+    assert "warning: module policy: lumilter does not call core_log_delivery_v1: " in ran.out
+    assert "1 modules, 1 warnings" in ran.out
+    assert lumilter("check", "--strict", file).status == 1
+
+
+def test_a_script_without_hooks(lumilter: Lumilter, script: Write) -> None:
+    ran = lumilter("check", script("function mod:helper() end"))
+    assert ran.status == 0
+    assert "warning: scriptlet: no usable methods found for module policy" in ran.out
+    assert "0 modules, 1 warnings" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("\nx = = 1", "policy.lua:2: "),
+        ("\n\nerror('on purpose')", "policy.lua:3: on purpose"),
+        ("\nassert(false)", "policy.lua:2: assertion failed!"),
+        ("function mod:init() return false end", "init of module policy did not return true"),
+        ("require('no.such')", "module 'no.such' not found"),
+        ("while true do end", "instruction budget"),
+        ("\nmsys.readfile('/etc/passwd')", "policy.lua:2: msys.readfile is not available in this version"),
+    ],
+)
+def test_a_script_that_does_not_load_is_78(lumilter: Lumilter, script: Write, text: str, says: str) -> None:
+    ran = lumilter("check", script(text))
+    assert ran.status == 78
+    assert says in ran.err
+
+
+def test_several_scripts_and_what_they_print(lumilter: Lumilter, script: Write) -> None:
+    one = script("function mod:validate_ehlo() end print('loaded one')", "one")
+    two = script("function mod:validate_ehlo() end", "two")
+    ran = lumilter("check", one, two)
+    assert ran.out.splitlines() == [
+        "print: loaded one", "module one: validate_ehlo", "module two: validate_ehlo", "2 modules, 0 warnings"
+    ]  # fmt: skip
+
+
+UNKNOWN = """
+function mod:validate_data(msg, ac, vctx)
+  msys.core.nonsense()
+  if x == msys.core.NO_CONSTANT then return end
+  msys.av.scan("engine", msg, vctx)
+  msg:headerr("Subject")
+  msg:binding("a")
+  local s = ("x"):upper()
+end
+"""
+
+
+def test_unknown_names_with_file_and_line(lumilter: Lumilter, script: Write) -> None:
+    file = script(UNKNOWN)
+    ran = lumilter("check", "--strict", file)
+    assert ran.status == 1
+    assert [line.removeprefix("warning: ") for line in ran.out.splitlines()[1:-1]] == [
+        f"{file}:3: msys.core.nonsense is nothing that lumilter knows",
+        f"{file}:4: msys.core.NO_CONSTANT is nothing that lumilter knows",
+        f"{file}:5: msys.av.scan is not available in this version",
+        f"{file}:6: :headerr() is no method that lumilter knows",
+        f"{file}:7: :binding() is not available in this version",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "msg:header('x') vctx:set_code(550, '') msys.log(msys.core.LOG_INFO, 'x')",
+        "local m = msys.core m.foo()",
+        "local own = {} function own:helper() end own:helper() own.other = function() end own:other()",
+        "msys.mine = function() end msys.mine()",
+        "function msys.core.mine() end msys.core.mine()",
+        "local t = msys.getClassMetaTable('ec_message') function t:subject() end msg:subject()",
+        "-- msys.nonsense() msg:nonsense()\nlocal s = 'msys.nonsense() msg:nonsense()'",
+        "x.msys.nonsense()",
+        "local pcre = msys.pcre; require('msys.pcre')",
+        "io.open('x'):read('*a'):gsub('a', 'b'):trimspace():split(',')",
+    ],
+)
+def test_known_names(text: str) -> None:
+    assert unknown_names({"policy.lua": text.encode()}) == []
+
+
+def test_warnings_are_in_the_order_of_lines() -> None:
+    text = b"\n".join(b"x:no%d()" % n for n in range(12))
+    assert [line.split(":")[1] for line in unknown_names({"a.lua": text})] == [str(n) for n in range(1, 13)]
+
+
+def test_a_module_that_is_required_is_checked_too(lumilter: Lumilter, script: Write, tmp_path: Path) -> None:
+    (tmp_path / "lib.lua").write_text("local lib = {}\nfunction lib.go() msys.core.nonsense() end\nreturn lib\n")
+    ran = lumilter("check", script("require('lib') function mod:validate_ehlo() end"))
+    assert f"{tmp_path}/lib.lua:2: msys.core.nonsense is nothing that lumilter knows" in ran.out
+
+
+def test_with_a_configuration(lumilter: Lumilter, script: Write, tmp_path: Path) -> None:
+    file = script("function mod:validate_ehlo() end")
+    settings = tmp_path / "lumilter.toml"
+    settings.write_text(f"[milter]\nsocket = 'unix:/run/x'\n[[script]]\nname = 'p'\nsource = '{file}'\n")
+    ran = lumilter("check", "-c", settings)
+    assert (ran.status, ran.out) == (0, "module policy: validate_ehlo\n1 modules, 0 warnings\n")

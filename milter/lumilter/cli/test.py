@@ -117,11 +117,15 @@ def _events(options: argparse.Namespace, result: Result) -> list[Event]:
     return [
         Connect(options.client_name or f"[{options.ip}]", family, options.ip, 40000, macros),
         Helo(options.helo),
-        Mail(f"<{options.sender}>", (), auth),
-        *(Rcpt(f"<{rcpt}>") for rcpt in options.rcpt or ["postmaster@localhost"]),
+        Mail(_path(options.sender), (), auth),
+        *(Rcpt(_path(rcpt)) for rcpt in options.rcpt or ["postmaster@localhost"]),
         Data(queue),
         EndOfMessage(result.headers, result.body, queue),
     ]
+
+
+def _path(address: str) -> str:
+    return address if address.startswith("<") else f"<{address}>"
 
 
 def _phase(event: Event) -> str:

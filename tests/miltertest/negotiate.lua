@@ -1,11 +1,11 @@
 -- What a policy with only validate_rcptto asks of the MTA: an answer is waited for at RCPT and at the end of the message
--- (where a recipient's msg:discard takes effect), at nothing else, so every other step costs no round trip.
+-- (where a recipient's msg:discard takes effect), at nothing else; headers and body are not even sent.
 dofile("lib/client.lua");
 
 session("no round trips but for recipients", function(smtp)
   smtp:negotiate(6, nil, nil);
   for _, silent in ipairs({
-    SMFIP_NR_CONN, SMFIP_NR_HELO, SMFIP_NR_MAIL, SMFIP_NR_DATA, SMFIP_NR_HDR, SMFIP_NR_EOH, SMFIP_NR_BODY,
+    SMFIP_NR_CONN, SMFIP_NR_HELO, SMFIP_NR_MAIL, SMFIP_NR_DATA, SMFIP_NOHDRS, SMFIP_NOEOH, SMFIP_NOBODY,
   }) do
     smtp:option(silent, true);
   end

@@ -30,6 +30,9 @@ from lumilter.session.rfc2047 import decode, encode
         ("roh ä".encode(), "roh ä"),
         (b"8bit \xe4", "8bit \udce4"),
         (b"x =?utf-8?Q?=FF?= y", "x \udcff y"),
+        (b"=?utf-7?Q?+2AA-?=", "?"),
+        (b"=?punycode?Q?a-b?=", "=?punycode?Q?a-b?="),
+        (b"=?windows-1252?Q?=80?= =?koi8-r?Q?=C1?= =?gb2312?B?xOO6ww==?= =?latin1?Q?=E4?=", "€а你好ä"),
     ],
 )
 def test_decode(value: bytes, text: str) -> None:

@@ -296,7 +296,7 @@ def test_an_mta_without_no_reply_flags_is_answered_by_libmilter(start: Start, cl
 
 
 def test_headers_and_body_are_switched_off(start: Start, client: Client) -> None:
-    server = start(Plan(needs=Needs(frozenset({"rcpt"}), Edits.NONE)))
+    server = start(Plan(needs=Needs(frozenset({"rcpt"}), Edits.NONE, content=False)))
     mta = client(server)
     mta.connect()
     mta.helo()

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lumilter.adapters.dns_names import record_type
 from lumilter.calls import Here, Job, LuaValue, Sleep
 from lumilter.errors import LumilterError
 from lumilter.registry import api
+from lumilter.session.address import Path
 from lumilter.session.macros import expand
 from lumilter.session.mail import MailMessage
 
@@ -63,9 +65,7 @@ def dns_lookup(name: str, recordtype: str | None = None, options: dict[str, Any]
     options: priority = true gives {preference, name} for MX records; server = "ip" or "ip:port" asks that server.
     Returns a list of texts, best preference first, or nil and why not ("NXDOMAIN"); another type raises an error.
     """
-    wanted = (recordtype or "A").upper()
-    if wanted not in ("A", "AAAA", "TXT", "MX", "PTR", "NS"):
-        raise LumilterError(f"record type {recordtype!r} is not one of A, AAAA, TXT, MX, PTR, NS")
+    wanted = record_type(recordtype or "A")
     given = options or {}
     server = given.get("server")
     if not isinstance(server, str | None):
@@ -124,7 +124,7 @@ class SessionMacros:
             helo=session.helo,
             client_ip=session.ac.remote.address,
             client_name=name if name and not name.startswith("[") else "unknown",
-            domain=sender.rpartition("@")[2] or session.helo,
+            domain=Path.parse(sender).domain,
             receiver=here.services.hostname,
             now=int(time.time()),
             content=lambda: (message.content.headers.to_bytes(), message.content.body) if message else (b"", b""),

@@ -180,10 +180,13 @@ TEMPLATE = Kind('a path with "?" where the module name goes', _template)
 
 
 def _server(value: object) -> str:
+    text = _text(value)
+    match = re.fullmatch(r"(?:\[(?P<v6>[^\]]+)\]|(?P<v4>[^:\[\]]+))(?::[0-9]{1,5})?", text)
     try:
-        return str(ipaddress.ip_address(_text(value)))
+        ipaddress.ip_address((match["v6"] or match["v4"]) if match else text)
     except ValueError:
         raise _mismatch(SERVER.expected, value) from None
+    return text
 
 
-SERVER = Kind("the IP address of a name server", _server)
+SERVER = Kind("the IP address of a name server, with or without a port (192.0.2.53:53, [2001:db8::53]:53)", _server)

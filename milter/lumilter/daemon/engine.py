@@ -73,9 +73,11 @@ class Engine:
         replies = frozenset(
             name for event, name in names.items() if any(hook.name in defined for hook in phases.BY_EVENT[event])
         )
-        if replies & {"mail", "rcpt", "data"}:
+        content = "message" in replies
+        envelope = bool(replies & {"mail", "rcpt", "data"})
+        if envelope:
             replies |= {"message"}  # recipients and the sender are only changed at the end of the message
-        return Needs(replies, Edits.ALL if "message" in replies else Edits.NONE)
+        return Needs(replies, Edits.ALL if content else Edits.ENVELOPE if envelope else Edits.NONE, content)
 
     def open(self) -> Conversation:
         """A new connection; any thread."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from lumilter.calls import Here
 from lumilter.errors import ScriptError
-from lumilter.session.events import Abort, Action, Close, Edit, EndOfMessage, Event, Outcome
+from lumilter.session.events import Abort, Action, Close, Edit, EndOfMessage, Event, Outcome, Rcpt
 from lumilter.session.session import Session
 
 log = logging.getLogger("lumilter.message")
@@ -63,7 +63,7 @@ class Formatter(logging.Formatter):
         if record.levelno >= logging.WARNING:
             parts.append(f"{record.levelname.lower()}: ")
         parts.append(one_line(text))
-        parts.extend(f" {key}={_value(value)}" for key, value in fields.items() if value not in ("", None, [], {}))
+        parts.extend(f" {key}={_value(value)}" for key, value in fields.items() if value not in ("", None, [], (), {}))
         return "".join(parts)
 
 
@@ -143,7 +143,7 @@ def _line(session: Session, event: Event, outcome: Outcome) -> dict[str, Any]:
         "client_name": session.client_name,
         "helo": session.helo,
         "from": session.envelope.sender,
-        "to": session.envelope.recipients if isinstance(event, EndOfMessage) else getattr(event, "address", ""),
+        "to": event.address if isinstance(event, Rcpt) else session.envelope.recipients,
         "msg_id": session.envelope.msg_id,
         "verdict": verdict_name(outcome),
         "reply": " ".join([str(reply.code), reply.xcode, " / ".join(reply.lines)]) if reply else "",

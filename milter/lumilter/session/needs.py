@@ -25,6 +25,8 @@ class Edits(Flag):
     DELETE_RECIPIENT = auto()
     CHANGE_SENDER = auto()
     QUARANTINE = auto()
+    ENVELOPE = ADD_RECIPIENT | DELETE_RECIPIENT | CHANGE_SENDER
+    """What a policy without a look at the message can do."""
     ALL = ADD_HEADER | CHANGE_HEADER | REPLACE_BODY | ADD_RECIPIENT | DELETE_RECIPIENT | CHANGE_SENDER | QUARANTINE
 
 
@@ -33,21 +35,18 @@ class Needs:
     """replies: the events whose outcome matters, out of REPLY_EVENTS. edits: what the outcome of a message may hold.
 
     An event that is not in `replies` is still delivered, because later hooks look at what it brought, but the MTA does
-    not wait for its answer. Headers and body are delivered only when "message" is in `replies`.
+    not wait for its answer. content: whether headers and body are to be delivered; a policy that only changes
+    recipients needs the end of the message, but not what is in it.
     """
 
     replies: frozenset[str] = frozenset(REPLY_EVENTS)
     edits: Edits = Edits.ALL
+    content: bool = True
 
     def __post_init__(self) -> None:
         unknown = self.replies - set(REPLY_EVENTS)
         if unknown:
             raise ValueError(f"expected names out of {REPLY_EVENTS}, got {sorted(unknown)}")
 
-    @property
-    def message(self) -> bool:
-        """Whether headers and body are wanted."""
-        return "message" in self.replies
-
     def __or__(self, other: Needs) -> Needs:
-        return Needs(self.replies | other.replies, self.edits | other.edits)
+        return Needs(self.replies | other.replies, self.edits | other.edits, self.content or other.content)

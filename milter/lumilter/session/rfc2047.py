@@ -10,9 +10,16 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from encodings.aliases import aliases
 
 _WORD = re.compile(rb"=\?([!#-'*+\-0-9A-Z^-~]+?)(?:\*[A-Za-z0-9-]*)?\?([BbQq])\?([!->@-~]*)\?=")
 _ESCAPE = re.compile(rb"=([0-9A-Fa-f]{2})")
+_CHARSETS = (frozenset(aliases) | frozenset(aliases.values())) - {
+    *("base64", "base64_codec", "base_64", "bz2", "bz2_codec", "hex", "hex_codec", "quopri", "quopri_codec"),
+    *("quoted_printable", "quotedprintable", "rot13", "rot_13", "uu", "uu_codec", "zip", "zlib", "zlib_codec"),
+    *("idna", "punycode", "mbcs", "ansi", "dbcs", "undefined", "unicode_escape", "raw_unicode_escape", "oem"),
+}
+"""Python's codecs for text. Others are not even looked up: Python remembers every unknown name for ever."""
 _Q_SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/")
 """RFC 2047 5 (3): safe in every kind of header."""
 _WORD_LIMIT = 75
@@ -73,11 +80,10 @@ def _join(words: list[tuple[str, bytes, bytes]]) -> str:
 def _text(charset: str, raw: bytes, source: bytes) -> str:
     if charset in ("utf-8", "utf8", "us-ascii", "ascii", "unknown-8bit"):
         return raw.decode("utf-8", "surrogateescape")
-    try:
-        text = raw.decode(charset, "replace")
-    except (LookupError, ValueError, UnicodeError):
+    if charset.replace("-", "_") not in _CHARSETS:
         return source.decode("ascii")
-    return text if isinstance(text, str) else source.decode("ascii")
+    text = raw.decode(charset, "replace")
+    return text.encode("utf-8", "replace").decode("utf-8")  # utf-7 can spell half of a surrogate pair
 
 
 def _content(encoding: bytes, text: bytes) -> bytes | None:

@@ -274,7 +274,8 @@ class Session:
         if outcome is not None:
             return outcome
         if not self.messages:
-            self.envelope = replace(self.envelope, discarded=message.discarded or "no recipient is left")
+            why = message.discarded or self.envelope.discarded or "no recipient is left"
+            self.envelope = replace(self.envelope, discarded=why)
             return verdict.DISCARD
         try:
             edits = self._edits(headers, event.body)
@@ -296,7 +297,7 @@ class Session:
             if outcome is not None:
                 return outcome
             if own.discarded is not None:
-                message.discarded = message.discarded or own.discarded
+                self.envelope = replace(self.envelope, discarded=own.discarded)
                 self.recipients.drop(recipient)
             elif recipient in self.recipients.wanted:
                 self.messages.append(own)

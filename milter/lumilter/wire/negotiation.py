@@ -81,5 +81,5 @@ def negotiate(needs: Needs, offered_actions: int, offered_steps: int) -> Terms:
     for event in ("connect", "helo", "mail", "rcpt", "data"):
         if event not in needs.replies:
             steps |= NO_REPLY[event]
-    steps |= NO_REPLY["header"] | NO_REPLY["eoh"] | NO_REPLY["body"] if needs.message else _NO_MESSAGE
+    steps |= NO_REPLY["header"] | NO_REPLY["eoh"] | NO_REPLY["body"] if needs.content else _NO_MESSAGE
     return Terms(actions | (offered_actions & Milter.SETSYMLIST), steps & offered_steps, needs.edits)

@@ -5,6 +5,7 @@ The law: once in a process, in the main thread; when `serve` has returned, the p
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
@@ -134,7 +135,8 @@ def _run(ended: list[BaseException], stopped: socket.socket) -> None:
         ended.append(WireError("a signal reached its own thread, open connections were cut"))
     except BaseException as error:
         ended.append(error)
-    stopped.send(b"\0")
+    with contextlib.suppress(OSError):  # at the very end nobody waits for it
+        stopped.send(b"\0")
 
 
 def _leave(listener: socket.socket, own: Listener | None, descriptor: int, wakeup: socket.socket, until: float) -> int:

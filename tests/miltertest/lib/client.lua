@@ -36,6 +36,8 @@ function session(title, talk)
   end
 end
 
+local SWITCHED_OFF = { header = SMFIP_NOHDRS, eoh = SMFIP_NOEOH, bodystring = SMFIP_NOBODY };
+
 local function call(client, step, ...)
   local problem = mt[step](client.conn, ...);
   if problem then
@@ -45,6 +47,9 @@ end
 
 -- One step of the conversation; `expected` is one of SMFIR_*, without it SMFIR_CONTINUE.
 local function say(client, step, expected, ...)
+  if SWITCHED_OFF[step] and mt.test_option(client.conn, SWITCHED_OFF[step]) then
+    return; -- an MTA does not send it either
+  end
   call(client, step, ...);
   if SILENT[step] and mt.test_option(client.conn, SILENT[step]) then
     return;

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.golden import Case, cases
-from support.golden_daemon import write
-from support.golden_play import Heard, Play
-from support.policy import Policy
 
 from lumilter import config
 from lumilter.daemon.log import verdict_name
 from lumilter.daemon.setup import setup_of
 from lumilter.session.events import Event
+from support.golden import Case, cases
+from support.golden_daemon import write
+from support.golden_play import Heard, Play
+from support.policy import Policy
 
 HERE = Path(__file__).parent
 

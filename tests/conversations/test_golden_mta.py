@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from support.golden import Case, cases
 from support.golden_daemon import daemon
 from support.golden_smtp import SmtpPlay

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+
 from support.golden import Case, cases
 from support.golden_daemon import WirePeer, daemon
 from support.golden_play import Play

@@ -10,10 +10,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from support.golden import Case
-from support.golden_play import Heard
-from support.milter_client import Answer, MilterClient
-
 from lumilter.session.events import (
     Abort,
     AddRecipient,
@@ -30,6 +26,9 @@ from lumilter.session.events import (
     Mail,
     Rcpt,
 )
+from support.golden import Case
+from support.golden_play import Heard
+from support.milter_client import Answer, MilterClient
 
 READY = b"serving on"
 

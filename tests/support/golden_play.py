@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from support.golden import Case, Gives, Step
-
 from lumilter.cli.eml import read_message
 from lumilter.session.apply import apply
 from lumilter.session.events import (
@@ -25,6 +23,7 @@ from lumilter.session.events import (
     Mail,
     Rcpt,
 )
+from support.golden import Case, Gives, Step
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable
 from email.utils import unquote
 
+from lumilter.cli.eml import read_message
 from support.golden import Case, Gives, Step
 from support.golden_play import compare
 from support.sink import Received, Sink
-
-from lumilter.cli.eml import read_message
 
 ADDED = frozenset((b"received", b"message-id", b"date", b"return-path", b"x-authentication-warning"))
 SETTLE = 0.4

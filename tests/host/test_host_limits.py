@@ -7,17 +7,19 @@ import time
 from pathlib import Path
 
 import pytest
-from support.policy import policy
 
 from lumilter.errors import LimitError
 from lumilter.host.tasks import Limits
 from lumilter.session.events import Action, Helo
+from support.policy import policy
 
 LOOPS = {
     "plain": "while true do end",
     "pcall": "while true do pcall(function() while true do end end) end",
     "coroutine": "while true do coroutine.wrap(function() while true do end end)() end",
-    "pcall in coroutine": "local co = coroutine.wrap(function() while true do pcall(error) end end) while true do co() end",
+    "pcall in coroutine": (
+        "local co = coroutine.wrap(function() while true do pcall(error) end end) while true do co() end"
+    ),
     "recursion": "local function f() return f() end f()",
     "metamethod": "local t = setmetatable({}, {__index = function(t, k) while true do end end}) local x = t.x",
 }

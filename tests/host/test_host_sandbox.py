@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.policy import Policy, policy
 
 from lumilter.errors import ScriptError
+from support.policy import Policy, policy
 
 
 def evaluated(tmp_path: Path, expression: str, **settings: object) -> str:

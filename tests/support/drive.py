@@ -1,0 +1,76 @@
+"""A session driven by hand: its generator, with hooks that are Python functions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+from lumilter.errors import ScriptError
+from lumilter.session.events import Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
+from lumilter.session.session import HookDone, Module, Pause, RunHook, Session
+from lumilter.session.verdict import Options
+
+Decide = Callable[[RunHook], object]
+
+HEADERS = ((b"From", b" ann@example.org"), (b"Subject", b" Hello"))
+BODY = b"Hello.\r\n"
+CONNECT = Connect("client.example", "inet", "192.0.2.1", 40000)
+
+
+class Drive:
+    """A session of modules, or of one module "policy" with these hooks.
+
+    decide: gets each RunHook and gives what the hook returns, or a ScriptError that it raises. ran: "module.hook" of
+    every hook that ran; paused: seconds of every pause.
+    """
+
+    def __init__(
+        self,
+        *hooks: str,
+        decide: Decide = lambda request: None,
+        options: Options | None = None,
+        modules: Sequence[Module] = (),
+        peer_context: Callable[[str], Mapping[str, str]] = lambda address: {},
+    ) -> None:
+        numbers = itertools.count(1)
+        self.session = Session(
+            modules or [Module("policy", frozenset(hooks))],
+            options or Options(),
+            lambda: f"id-{next(numbers)}",
+            peer_context,
+        )
+        self.decide = decide
+        self.ran: list[str] = []
+        self.requests: list[RunHook] = []
+        self.paused: list[float] = []
+
+    def handle(self, event: Event) -> Outcome:
+        """Run one event to its Outcome."""
+        steps = self.session.handle(event)
+        try:
+            request = next(steps)
+            while True:
+                if isinstance(request, Pause):
+                    self.paused.append(request.seconds)
+                    request = steps.send(None)
+                    continue
+                self.ran.append(f"{request.module.name}.{request.hook.name}")
+                self.requests.append(request)
+                value = self.decide(request)
+                request = steps.throw(value) if isinstance(value, ScriptError) else steps.send(HookDone(value, 1.0))
+        except StopIteration as stop:
+            outcome: Outcome = stop.value
+            return outcome
+
+    def message(
+        self, *recipients: str, sender: str = "ann@example.org", headers: Sequence[tuple[bytes, bytes]] = HEADERS
+    ) -> Outcome:
+        """A whole transaction: the first refusal, or the answer to the message."""
+        events: list[Event] = [CONNECT, Helo("client.example"), Mail(f"<{sender}>")]
+        events += [Rcpt(f"<{recipient}>") for recipient in recipients]
+        events += [Data({"i": "QUEUE"}), EndOfMessage(tuple(headers), BODY, {"i": "QUEUE"})]
+        for event in events:
+            outcome = self.handle(event)
+            if outcome.reply is not None and not isinstance(event, Rcpt):
+                break
+        return outcome

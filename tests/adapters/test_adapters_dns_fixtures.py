@@ -20,6 +20,7 @@ FIXTURES: dict[str, Any] = {
     },
     "gone.example": "NXDOMAIN",
     "192.0.2.1": {"PTR": ["mx.example.com."]},
+    "empty.example": {"A": "NODATA"},
     "null.example": {"MX": [[0, "."]]},
 }
 
@@ -42,9 +43,10 @@ def test_records() -> None:
         ("gone.example", "A", "NXDOMAIN"),
         ("gone.example", "TXT", "NXDOMAIN"),
         ("example.com", "NS", "SERVFAIL"),
-        ("example.com", "AAAA", "NODATA"),
+        ("example.com", "AAAA", "no fixture for example.com AAAA: add it to --fixtures FILE, or use --live"),
+        ("empty.example", "A", "NODATA"),
         ("a..b", "A", "NXDOMAIN"),
-        ("example.org", "a", "no fixture for example.org A: add it to --fixtures FILE or use --live"),
+        ("example.org", "a", "no fixture for example.org A: add it to --fixtures FILE, or use --live"),
     ],
 )
 def test_failures(name: str, rtype: str, text: str) -> None:
@@ -63,7 +65,7 @@ def test_from_a_file(tmp_path: Path) -> None:
     path.write_text(json.dumps(FIXTURES))
     for where in (path, str(path)):
         assert look("example.com", resolver=FixtureResolver(where))
-        with pytest.raises(LookupFailed, match=f"no fixture for x MX: add it to {path} or use --live"):
+        with pytest.raises(LookupFailed, match=f"no fixture for x MX: add it to {path}, or use --live"):
             look("x", "MX", FixtureResolver(where))
 
 

@@ -6,13 +6,11 @@ None for silence.
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import socketserver
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 
 import dns.flags
 import dns.message
@@ -22,14 +20,6 @@ import dns.rrset
 Answer = dns.message.Message | bytes | None
 Answering = Callable[[dns.message.Message, str], Answer]
 """Called with the query and "udp" or "tcp"."""
-
-
-@dataclass
-class NameServer:
-    """address: "127.0.0.1:port". asked: (transport, name, type) of every query so far."""
-
-    address: str
-    asked: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 def reply(
@@ -45,31 +35,52 @@ def reply(
     return response
 
 
-@contextlib.contextmanager
-def serving(answer: Answering, host: str = "127.0.0.1") -> Iterator[NameServer]:
-    """A server that answers until the block ends."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    tcp = _listening(_Tcp, family, (host, 0))
-    port: int = tcp.socket.getsockname()[1]
-    udp = _listening(_Udp, family, (host, port))
-    server = NameServer(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+class DnsServer:
+    """A server on a free port that answers while its `with` block runs.
 
-    def answered(raw: bytes, transport: str) -> bytes | None:
-        query = dns.message.from_wire(raw)
-        question = query.question[0]
-        server.asked.append((transport, question.name.to_text(True), question.rdtype.name))
-        made = answer(query, transport)
-        return made.to_wire() if isinstance(made, dns.message.Message) else made
+    records: lines in the zone file's form by (name, type), any other name does not exist; or an Answering. delay:
+    seconds before each answer. port, address ("127.0.0.1:port"): where it listens. queries: (transport, name, type) of
+    every query so far.
+    """
 
-    for each in (tcp, udp):
-        each.answered = answered  # type: ignore[attr-defined]
-        threading.Thread(target=each.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield server
-    finally:
-        for each in (tcp, udp):
+    def __init__(
+        self, records: Mapping[tuple[str, str], Sequence[str]] | Answering, delay: float = 0, host: str = "127.0.0.1"
+    ) -> None:
+        self._answer = records if callable(records) else one_of(records)
+        self._delay, self._ended = delay, threading.Event()
+        self.queries: list[tuple[str, str, str]] = []
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        tcp = _listening(_Tcp, family, (host, 0))
+        self.port: int = tcp.socket.getsockname()[1]
+        self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+        try:
+            self._servers = tcp, _listening(_Udp, family, (host, self.port))
+        except OSError:
+            tcp.server_close()
+            raise
+
+    def __enter__(self) -> DnsServer:
+        for each in self._servers:
+            each.answered = self._answered  # type: ignore[attr-defined]
+            threading.Thread(target=each.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        for each in self._servers:
             each.shutdown()
             each.server_close()
+
+    def _answered(self, raw: bytes, transport: str) -> bytes | None:
+        query = dns.message.from_wire(raw)
+        question = query.question[0]
+        self.queries.append((transport, question.name.to_text(True), question.rdtype.name))
+        if self._delay and self._ended.wait(self._delay):
+            return None
+        made = self._answer(query, transport)
+        if made is None:
+            self._ended.wait(60 if transport == "tcp" else 0)  # silence, not the end of the connection
+        return made.to_wire() if isinstance(made, dns.message.Message) else made
 
 
 def _listening(
@@ -102,7 +113,7 @@ def _rrset(record: str) -> dns.rrset.RRset:
     return dns.rrset.from_text(name, int(ttl), rdclass, rdtype, data)
 
 
-def one_of(answers: dict[tuple[str, str], Sequence[str]]) -> Answering:
+def one_of(answers: Mapping[tuple[str, str], Sequence[str]]) -> Answering:
     """Records by (name, type); any other name does not exist."""
 
     def answer(query: dns.message.Message, transport: str) -> Answer:

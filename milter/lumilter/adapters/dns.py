@@ -24,7 +24,7 @@ import dns.resolver
 from lumilter.adapters.dns_cache import Cache, Stats
 from lumilter.adapters.dns_fixtures import FixtureResolver
 from lumilter.adapters.dns_names import NXDOMAIN, RecordTypeError, host_and_port, is_ip, question, record_type, text_of
-from lumilter.errors import LookupFailed
+from lumilter.errors import ConfigError, LookupFailed
 
 __all__ = ["FixtureResolver", "Lookup", "Record", "RecordTypeError", "Resolver", "Stats"]
 
@@ -56,8 +56,8 @@ class Lookup(Protocol):
 class Resolver:
     """Asks name servers, and keeps what they say until its TTL ends.
 
-    servers: IP addresses, each perhaps with a port; none takes the system's, read at the first lookup. clock: what TTLs
-    are measured with.
+    servers: IP addresses, each perhaps with a port (ConfigError otherwise); none takes the system's, read at the first
+    lookup. clock: what TTLs are measured with.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Resolver:
     ) -> None:
         self._resolv_conf = resolv_conf
         self._cache: Cache[tuple[Record, ...] | str] = Cache(cache_entries, clock)
-        self._default = _asking([host_and_port(server) for server in servers]) if servers else None
+        self._default = _asking([_configured(server) for server in servers]) if servers else None
 
     def lookup(self, name: str, rtype: str = "A", *, server: str | None = None, deadline: float) -> list[Record]:
         """See Lookup. server may be a host name too, as in Momentum's Sieve; its address is looked up first."""
@@ -107,6 +107,16 @@ class Resolver:
             return _asking([(address, port) for _, address in self.lookup(host, "A", deadline=deadline)])
         except LookupFailed as error:  # the server's NXDOMAIN must not pass for the name's
             raise LookupFailed(f"name server {server!r}: {error}") from None
+
+
+def _configured(server: str) -> tuple[str, int]:
+    try:
+        host, port = host_and_port(server)
+    except LookupFailed as error:
+        raise ConfigError(str(error)) from None
+    if not is_ip(host):
+        raise ConfigError(f"name server {server!r}: expected an IP address, not a name")
+    return host, port
 
 
 def _asking(servers: list[tuple[str, int]]) -> dns.resolver.Resolver:

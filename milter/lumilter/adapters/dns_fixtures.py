@@ -22,8 +22,8 @@ class FixtureResolver:
     """Answers from fixtures: a mapping, or the path of a JSON file that holds one.
 
     {"example.com": {"A": ["192.0.2.1"], "MX": [[10, "mx.example.com"]], "TXT": "SERVFAIL"}, "gone.test": "NXDOMAIN"}: a
-    list of records, or the word that the lookup fails with, for one type or for all. A name that is there without the
-    type asked for fails with NODATA. PTR records may stand under the IP address. Raises ConfigError for anything else.
+    list of records, or the word that the lookup fails with ("NODATA": there are none), for one type or for all. PTR
+    records may stand under the IP address. Raises ConfigError for anything else.
     """
 
     def __init__(self, fixtures: Path | str | Mapping[str, Any]) -> None:
@@ -42,12 +42,12 @@ class FixtureResolver:
     ) -> list[tuple[int | None, str]]:
         """See lumilter.adapters.dns.Lookup; server and deadline make no difference."""
         wanted = record_type(rtype)
-        answers = self._names.get(question(name, wanted))
-        if answers is None:
+        answers = self._names.get(question(name, wanted), {})
+        answer = answers if isinstance(answers, str) else answers.get(wanted)
+        if answer is None:
             raise LookupFailed(
-                f"no fixture for {name} {wanted}: add it to {self._file or '--fixtures FILE'} or use --live"
+                f"no fixture for {name} {wanted}: add it to {self._file or '--fixtures FILE'}, or use --live"
             )
-        answer = answers if isinstance(answers, str) else answers.get(wanted, "NODATA")
         if isinstance(answer, str):
             raise LookupFailed(answer)
         return list(answer)

@@ -58,16 +58,18 @@ host.receive_all = receive_all
 
 local cross
 
+local KEY = { string = true, number = true, boolean = true } -- Python could not look others up
+
 local function cross_table(value, depth)
   if depth > 16 then -- perhaps it holds itself
     return host.opaque("table")
   end
   local copy = host.new_table()
   for key, item in next, value do
-    if type(key) == "table" then
-      error("a table whose keys are tables can't be handed over", 0)
+    if not KEY[type(key)] then
+      return host.opaque("table with a " .. type(key) .. " as a key")
     end
-    host.put(copy, cross(key, depth + 1), cross(item, depth + 1))
+    host.put(copy, key, cross(item, depth + 1))
   end
   return copy
 end

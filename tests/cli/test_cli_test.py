@@ -115,6 +115,14 @@ def test_the_actions(lumilter: Lumilter, script: Write, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("end", ["vctx:set_code(550, 'no')", "msg:discard()", "error('x')", ""])
+def test_the_context_is_there_whatever_becomes_of_the_message(
+    lumilter: Lumilter, script: Write, message: Path, end: str
+) -> None:
+    ran = lumilter("test", "--json", "-s", script(DATA.format(f"vctx:set(1, 'why', 'spam') {end}")), message)
+    assert ran.json["context"]["mess"]["why"] == "spam"
+
+
 def test_errors_say_script_and_line(lumilter: Lumilter, script: Write, message: Path) -> None:
     ran = lumilter("test", "--json", "-s", script("\nfunction mod:validate_ehlo()\n  error('caf\\233')\nend"), message)
     assert ran.status == 70

@@ -150,6 +150,7 @@ local function lookups()
   check.fails("msys.dnsLookup: record type 'SRV' is not one of A, AAAA, TXT, MX, PTR, NS", function() msys.dnsLookup("x", "SRV") end)
   check.fails("bad argument #1 to 'msys.dnsLookup' (string expected, got table)", function() msys.dnsLookup({}) end)
   check.fails("bad argument #3 to 'msys.dnsLookup' (table expected, got string)", function() msys.dnsLookup("x", "A", "8.8.8.8") end)
+  check.fails("bad argument #3 to 'msys.dnsLookup' (table expected, got table with a table as a key)", function() msys.dnsLookup("x", "A", { [{}] = 1 }) end)
   check.fails("msys.dnsLookup: options.server is not a string", function() msys.dnsLookup("x", "A", { server = 8 }) end)
   print("ok dns")
 end

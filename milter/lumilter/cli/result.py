@@ -66,7 +66,7 @@ class Result:
         session.trace.clear()
         self.conn = dict(session.vctx.conn)
         if session.message is not None:
-            self.mess = dict(session.vctx.mess)
+            self.mess = session.vctx.mess  # not a copy: of a message that is refused nothing else is left
         elif isinstance(event, EndOfMessage) and session.messages:
             self.mess = dict(session.messages[0].mess)
 

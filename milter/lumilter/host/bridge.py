@@ -57,9 +57,7 @@ class Bridge:
         boot.put = dict.__setitem__
         boot.opaque = Opaque
         for name in registry.CLASSES:
-            boot.define_class(
-                name, self._getter(name), self._setter(name), self._text(name), lambda value: (True, len(value))
-            )
+            boot.define_class(name, self._getter(name), self._setter(name), self._text(name), self._length(name))
         for function in registry.FUNCTIONS.values():
             if function.lua:
                 boot.namespace(function.owner)[function.member] = boot[function.lua]
@@ -205,9 +203,17 @@ class Bridge:
                 return False, f"bad value for {short}.{key} ({problem})"
             except LumilterError as error:
                 return False, to_wire(f"{short}.{key}: {getattr(error, 'message', error)}")
+            except Exception:
+                log.exception("%s.%s could not be set", short, key)
+                return False, f"{short}.{key}: internal error, see the log"
             return (True,)
 
         return put
+
+    def _length(self, class_name: str) -> Callable[[Any], tuple[Any, ...]]:
+        if hasattr(registry.CLASSES[class_name], "__len__"):
+            return lambda target: (True, len(target))
+        return lambda target: (False, f"attempt to get length of a value of class {class_name}")
 
     def _text(self, class_name: str) -> Callable[[Any], tuple[Any, ...]]:
         def text(target: Any) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.golden import Case, cases
-from support.golden_daemon import daemon
+from support.golden_daemon import serving
 from support.golden_smtp import SmtpPlay
 from support.postfix import PrivatePostfix, free_port
 from support.sendmail import PrivateSendmail, Unavailable
@@ -44,7 +44,15 @@ def directory() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def postfix(directory: Path) -> Iterator[Site]:
     socket = directory / "m.sock"
-    with Sink() as sink, PrivatePostfix(directory / "mta", f"unix:{socket}", relay_port=sink.port) as mta:
+    with (
+        Sink() as sink,
+        PrivatePostfix(
+            directory / "mta",
+            f"unix:{socket}",
+            relay_port=sink.port,
+            extra_main={"smtpd_authorized_xclient_hosts": "127.0.0.1"},
+        ) as mta,
+    ):
         yield Site(mta, socket, sink)
 
 
@@ -65,7 +73,7 @@ def sendmail(directory: Path) -> Iterator[Site]:
 
 
 def play(case: Case, site: Site, tmp_path: Path) -> None:
-    with daemon(case, tmp_path, site.socket):
+    with serving(case, tmp_path, site.socket):
         SmtpPlay(case, site.mta.smtp_port, site.sink, site.held).run()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.golden import Case, cases
-from support.golden_daemon import WirePeer, daemon
+from support.golden_daemon import WirePeer, serving
 from support.golden_play import Play
 
 
@@ -16,5 +16,5 @@ from support.golden_play import Play
 def test_wire(case: Case, tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as short:  # a socket's path has at most 107 bytes
         socket = Path(short) / "milter.sock"
-        with daemon(case, tmp_path, socket):
+        with serving(case, tmp_path, socket, prints=True):
             Play(case, lambda: WirePeer(socket)).run()

@@ -53,6 +53,7 @@ class Case:
     steps: list[Step] = field(default_factory=list)
     prints: list[str] | None = None
     errors: list[str] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -92,6 +93,8 @@ def _statement(case: Case, number: int, word: str, rest: str, block: list[str]) 
             case.prints = block
         case "errors":
             case.errors = block
+        case "logs":
+            case.logs = block
         case "gives":
             case.steps[-1].gives = _gives(block)
         case _ if word in VERBS:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from lumilter.daemon.log import one_line
 from lumilter.session.events import (
     Abort,
     AddRecipient,
@@ -26,51 +25,37 @@ from lumilter.session.events import (
     Mail,
     Rcpt,
 )
+from support import daemon
 from support.golden import Case
 from support.golden_play import Heard
 from support.milter_client import Answer, MilterClient
 
-READY = b"serving on"
+_PRINTED = re.compile(r"\S+ (?P<text>.*) module=\S+ phase=\S+(?: queue_id=\S+)?")
 
 
 def write(case: Case, directory: Path, socket: Path) -> Path:
     """The case's scripts and configuration; the configuration's path."""
-    scripts = []
-    for number, text in enumerate(case.policies, 1):
-        name = "policy" if number == 1 else f"policy{number}"
-        (directory / f"{name}.lua").write_text(f'local mod = {{}}\n{text}\nmsys.registerModule("{name}", mod)\n')
-        scripts.append(f'[[script]]\nname = "{name}"\nsource = "{name}.lua"\n')
-    file = directory / "lumilter.toml"
-    milter = f'[milter]\nsocket = "unix:{socket}"\nsocket_mode = "0666"\n'
-    file.write_text("\n".join([milter, case.config, *scripts]))
-    return file
+    return daemon.write(directory, socket, case.policies, case.config)
 
 
 @contextmanager
-def daemon(case: Case, directory: Path, socket: Path) -> Iterator[None]:
-    """`lumilter serve` for the case; what it printed is checked at the end: script errors, and nothing unexpected."""
-    log = directory / "daemon.log"
-    command = [sys.executable, "-m", "lumilter", "serve", "-c", str(write(case, directory, socket))]
-    root = Path(__file__).parents[2]
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stderr=out, env={**os.environ, "PYTHONPATH": str(root / "milter")})
-    try:
-        while READY not in log.read_bytes():
-            assert process.poll() is None, log.read_text()
-            try:
-                process.wait(0.02)
-            except subprocess.TimeoutExpired:
-                continue
+def serving(case: Case, directory: Path, socket: Path, prints: bool = False) -> Iterator[None]:
+    """`lumilter serve` for the case; what it logged is checked at the end: errors, lines asked for, what was printed.
+
+    prints: an MTA's own probing would print too, so only the wire's runner has that compared.
+    """
+    with daemon.Daemon(write(case, directory, socket), directory / "daemon.log") as running:
         yield
-    finally:
-        process.terminate()
-        process.wait(30)
-    text = log.read_text()
-    found = [line for line in text.splitlines() if " error: " in line]
-    assert len(found) == len(case.errors), text
-    for line, wanted in zip(found, case.errors, strict=True):
-        assert wanted in line, text
-    assert "Traceback" not in text, text
+    assert len(running.errors) == len(case.errors), running.log
+    for line, wanted in zip(running.errors, case.errors, strict=True):
+        assert wanted in line, running.log
+    left = running.log
+    for wanted in case.logs:
+        assert wanted in left, f"expected {wanted!r} in\n{left}\nwhich is what is left of\n{running.log}"
+        left = left.partition(wanted)[2]
+    if prints and case.prints is not None:
+        printed = [match["text"] for line in running.log.splitlines() if (match := _PRINTED.fullmatch(line))]
+        assert printed == [one_line(line) for line in case.prints], running.log
 
 
 class WirePeer:

@@ -65,7 +65,7 @@ class Play:
         match step.verb:
             case "connect":
                 self._leave()
-                return self._connect(step.args[0], *step.args[1:2])
+                return self._connect(*step.args[:2])
             case "auth":
                 self.macros |= {"auth_authen": step.args[0], "auth_type": "PLAIN"}
             case "tls":
@@ -109,7 +109,7 @@ class Play:
         given, self.macros = self.macros, {}
         return given
 
-    def _connect(self, address: str, name: str = "") -> Heard:
+    def _connect(self, address: str = "192.0.2.1", name: str = "") -> Heard:
         self.peer = self.new_peer()  # type: ignore[operator]
         family = "inet6" if ":" in address else "inet"
         macros = {"daemon_addr": "192.0.2.25", "daemon_port": "25", **self._macros()}
@@ -118,7 +118,7 @@ class Play:
 
     def _helo(self, name: str) -> Heard:
         if self.peer is None:
-            self._connect("192.0.2.1")
+            self._connect()
         self.greeted = True
         return self._ask(Helo(name, self._macros()))
 

@@ -46,7 +46,7 @@ class SmtpPlay:
         match step.verb:
             case "connect":
                 self._vanish()
-                self._connect()
+                return self._connect(*step.args[:2])
             case "helo":
                 return self._helo(step.args[0])
             case "mail":
@@ -112,10 +112,14 @@ class SmtpPlay:
 
     # --- SMTP --------------------------------------------------------------------------------------------------------
 
-    def _connect(self) -> None:
+    def _connect(self, address: str = "", name: str = "") -> str:
+        """address, name: of the client that Postfix is to take us for (XCLIENT); Sendmail knows no such thing."""
         self.client = smtplib.SMTP(timeout=30)
         self.client.connect("127.0.0.1", self.port)
         self.greeted = False
+        if not address:
+            return "accept"
+        return self._command(f"XCLIENT ADDR={address} NAME={name or '[UNAVAILABLE]'}")
 
     def _helo(self, name: str) -> str:
         if self.client is None:

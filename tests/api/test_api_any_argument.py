@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,12 @@ def expression(function: Function) -> tuple[str, str]:
 
 
 CALLED = [function for function in FUNCTIONS.values() if function.kind != "field" and function.name not in WAITS]
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """msys.log writes bytes that pytest-xdist can't report."""
+    monkeypatch.setattr(logging.getLogger("lumilter.script"), "disabled", True)
 
 
 @pytest.mark.parametrize("function", CALLED, ids=lambda function: function.name)

@@ -1,18 +1,20 @@
 -- The boundary: how a script's calls reach Python, how they wait, and what objects look like.
 --
--- The law: what goes into Python goes through `cross`, what comes back through `finish`. Python only ever gets strings,
--- numbers, booleans and its own objects: a Lua object that Python took out of a coroutine would belong to that coroutine
--- and could not be used, nor released, after it. Python answers `true, results...`, `WAIT, token` or `false, message`; a
--- message becomes an error at the script's own line, so no Python exception ever reaches a script. Objects are userdata
+-- The law: what goes into Python goes through `cross`, what comes back through `finish`. Python only ever gets plain
+-- values, copies of tables and numbers of objects: a Lua object that Python took out of a coroutine would belong to that
+-- coroutine and could not be used, nor released, after it; and a Python object in Lua is not safe with lupa (see
+-- host/handles.py). Python answers `true, results...`, OBJECTS, WAIT or `false, message`; a message becomes an error at the script's own line, so no Python exception ever reaches a script. Objects are userdata
 -- (type() says so) with one metatable per class, which scripts may extend through msys.getClassMetaTable().
 
 local host = ...
 
 local error, next, rawget, select = error, next, rawget, select
 local getmetatable, setmetatable, newproxy, tostring, type = getmetatable, setmetatable, newproxy, tostring, type
+local unpack = unpack
 local create, raw_resume, yield = coroutine.create, coroutine.resume, coroutine.yield
 local isyieldable = coroutine.isyieldable
 
+local OBJECTS = "objects" -- Python's first result when there are objects among the others
 local WAIT = "wait" -- Python's first result when a session has to wait
 local MARK = {} -- what is yielded to the scheduler then; a script can't have it
 host.MARK = MARK
@@ -28,37 +30,47 @@ end
 
 -- ---------------------------------------------------------------------------------------------------------------------
 
-local handle = setmetatable({}, { __mode = "k" }) -- our userdata -> the Python object behind it
-local known = setmetatable({}, { __mode = "v" }) -- identity of a Python object -> our userdata for it
+local number_of = setmetatable({}, { __mode = "k" }) -- our userdata -> its object's number in Python
+local known = setmetatable({}, { __mode = "v" }) -- number -> our userdata for it
+local dead = {} -- numbers of userdata that were collected
 local prototypes = {} -- class name -> a userdata that carries the class's metatable
 local class_of = setmetatable({}, { __mode = "k" }) -- metatable -> class name
 
--- A Python object as a script sees it: the same object is the same userdata as long as a script holds it.
-local function receive(value)
-  if type(value) ~= "userdata" or handle[value] then
-    return value
-  end
-  local class, identity = host.identify(value)
-  local object = known[identity]
+-- An object as a script sees it: the same object is the same userdata as long as a script holds it.
+local function receive(class, number)
+  local object = known[number]
   if object == nil then
     object = newproxy(prototypes[class])
-    handle[object] = value
-    known[identity] = object
+    number_of[object] = number
+    known[number] = object
   end
   return object
 end
 
-local function receive_all(count, first, ...)
+-- Values come in pairs: a class and an object's number, or nil and a plain value.
+local function receive_pairs(count, class, value, ...)
   if count == 0 then
     return
   end
-  return receive(first), receive_all(count - 1, ...)
+  if class ~= nil then
+    value = receive(class, value)
+  end
+  return value, receive_pairs(count - 2, ...)
 end
-host.receive_all = receive_all
+host.receive_pairs = receive_pairs
 
-local cross
+-- Tells Python which objects no script holds any more. One that was handed out again meanwhile is held.
+function host.flush()
+  for i = #dead, 1, -1 do
+    local number = dead[i]
+    dead[i] = nil
+    if known[number] == nil then
+      host.release(number)
+    end
+  end
+end
 
-local KEY = { string = true, number = true, boolean = true } -- Python could not look others up
+local PLAIN = { ["nil"] = true, string = true, number = true, boolean = true }
 
 local function cross_table(value, depth)
   if depth > 16 then -- perhaps it holds itself
@@ -66,37 +78,50 @@ local function cross_table(value, depth)
   end
   local copy = host.new_table()
   for key, item in next, value do
-    if not KEY[type(key)] then
+    if type(key) == "table" or not PLAIN[type(key)] then -- Python could not look it up
       return host.opaque("table with a " .. type(key) .. " as a key")
     end
-    host.put(copy, key, cross(item, depth + 1))
+    local kind = type(item)
+    if kind == "table" then
+      host.put(copy, key, cross_table(item, depth + 1))
+    elseif PLAIN[kind] then
+      host.put(copy, key, item)
+    elseif number_of[item] then
+      host.put_object(copy, key, number_of[item])
+    else
+      host.put(copy, key, host.opaque(kind))
+    end
   end
   return copy
 end
 
--- A script's value as Python gets it: its own object, a copy of a table, or the name of a type that stays in Lua.
-function cross(value, depth)
-  local kind = type(value)
-  if kind == "table" then
-    return cross_table(value, depth or 1)
-  elseif kind == "userdata" then
-    return handle[value] or host.opaque(kind)
-  elseif kind == "function" or kind == "thread" then
-    return host.opaque(kind)
+-- A script's values as Python gets them, after a mask of those that are numbers of objects: plain values, copies of
+-- tables, or the name of a type that stays in Lua.
+local function cross(...)
+  local count = select("#", ...)
+  local values, mask, bit = { ... }, 0, 1
+  for i = 1, count do
+    local value = values[i]
+    local kind = type(value)
+    if not PLAIN[kind] then
+      local number = number_of[value]
+      if number and i <= 50 then
+        values[i], mask = number, mask + bit
+      else
+        values[i] = kind == "table" and cross_table(value, 1) or host.opaque(kind)
+      end
+    end
+    bit = bit * 2
   end
-  return value
-end
-
-local function cross_all(count, first, ...)
-  if count == 0 then
-    return
-  end
-  return cross(first), cross_all(count - 1, ...)
+  return mask, unpack(values, 1, count)
 end
 
 local function finish(ok, ...)
   if ok == true then
-    return receive_all(select("#", ...), ...)
+    return ...
+  end
+  if ok == OBJECTS then
+    return receive_pairs(select("#", ...), ...)
   end
   if ok == WAIT then
     return finish(suspend(...))
@@ -135,7 +160,7 @@ end
 
 -- ---------------------------------------------------------------------------------------------------------------------
 
--- get(object, key), set(object, key, value), text(object) and length(object) are Python's and answer as above.
+-- get(number, key), set(number, key, mask, value), text(number) and length(number) are Python's and answer as above.
 function host.define_class(name, get, set, text, length)
   local prototype = newproxy(true)
   local class = getmetatable(prototype)
@@ -145,26 +170,29 @@ function host.define_class(name, get, set, text, length)
       return member
     end
     if type(key) == "string" then
-      return finish(get(handle[self], key))
+      return finish(get(number_of[self], key))
     end
   end
   class.__newindex = function(self, key, value)
     if type(key) ~= "string" and type(key) ~= "number" then
       error(name .. " has no field that is a " .. type(key), 2)
     end
-    return finish(set(handle[self], key, cross(value)))
+    return finish(set(number_of[self], key, cross(value)))
   end
   class.__tostring = function(self)
-    return finish(text(handle[self]))
+    return finish(text(number_of[self]))
   end
   class.__concat = function(a, b)
     return tostring(a) .. tostring(b)
   end
   class.__eq = function(a, b)
-    return finish(host.same(handle[a], handle[b]))
+    return finish(host.same(number_of[a], number_of[b]))
+  end
+  class.__gc = function(self)
+    dead[#dead + 1] = number_of[self]
   end
   class.__len = function(self)
-    return finish(length(handle[self]))
+    return finish(length(number_of[self]))
   end
   prototypes[name] = prototype
   class_of[class] = name
@@ -199,13 +227,13 @@ end
 
 function host.define_function(path, name, call)
   host.namespace(path)[name] = function(...)
-    return finish(call(cross_all(select("#", ...), ...)))
+    return finish(call(cross(...)))
   end
 end
 
 function host.define_method(class, name, call)
   getmetatable(prototypes[class])[name] = function(self, ...)
-    return finish(call(cross(self), cross_all(select("#", ...), ...)))
+    return finish(call(cross(self, ...)))
   end
 end
 

@@ -99,6 +99,7 @@ local function report(id, co, ok, first, ...)
   local limit = stopped
   stopped = nil
   rawset(_G, "_TLS", shared)
+  host.flush()
   if interval ~= INTERVAL then
     arm(INTERVAL)
   end
@@ -183,7 +184,7 @@ function host.start_hook(number, module, hook, instructions, until_, ...)
     self = setmetatable({}, { __index = functions })
     session.selves[module] = self
   end
-  return start(session.tls, instructions, until_, functions[hook], self, host.receive_all(select("#", ...), ...))
+  return start(session.tls, instructions, until_, functions[hook], self, host.receive_pairs(select("#", ...), ...))
 end
 
 function host.end_session(number)

@@ -1,7 +1,8 @@
 """Puts the registry into a Lua state: packages, classes, functions, constants.
 
 The law: a declared body is called in exactly one place, `Bridge._call`. It checks the phase, converts the arguments,
-and answers Lua with `true, results...`, `"wait", token` or `false, message`; nothing is raised into Lua.
+and answers Lua with `true, results...`, `"objects", pairs...`, `"wait", token` or `false, message`; nothing is raised
+into Lua, and no Python object goes there (see `handles`).
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import inspect
 import logging
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from lumilter import registry
 from lumilter.calls import Here, Wait
 from lumilter.errors import LimitError, LookupFailed, LumilterError
+from lumilter.host.handles import Handles
 from lumilter.host.state import State
 from lumilter.host.values import Misfit, Opaque, Table, converter, has_text, misuse, to_lua, to_wire
 from lumilter.momentum import TABLE, packages
@@ -35,26 +37,49 @@ class Bridge:
         self.boot = state.boot
         self.here = Here(services=services)
         self._hold = hold
+        self.handles = Handles()
         self._class_of = {python: name for name, python in registry.CLASSES.items()}
         self._define()
 
-    def to_lua(self, value: Any) -> Any:
-        """A result as lupa takes it; of a Python object, Lua makes an object of its class."""
+    def pairs(self, values: Iterable[Any]) -> Iterator[Any]:
+        """Values as Lua receives them where objects may be among them: (class, number) or (None, plain value)."""
+        for value in values:
+            name = self._class_of.get(type(value))
+            if name is None:
+                yield None
+                yield self._plain(value)
+            else:
+                yield name
+                yield self.handles.number(value)
+
+    def answer(self, result: Any) -> tuple[Any, ...]:
+        """A body's result as Lua gets it: a tuple is several results."""
+        results = result if isinstance(result, tuple) else (result,)
+        if any(type(each) in self._class_of for each in results):
+            return ("objects", *self.pairs(results))
+        return (True, *map(self._plain, results))
+
+    def _plain(self, value: Any) -> Any:
         if isinstance(value, bytes | str) and len(value) > LARGE and not self.state.has_room(len(value)):
             raise LimitError(f"not enough memory for a string of {len(value)} bytes")
         return to_lua(value, self.state.table)
 
-    def _identify(self, value: Any) -> tuple[str, int]:
-        return self._class_of[type(value)], id(value)
+    def _arguments(self, mask: int, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What a script passed, numbers of objects replaced by the objects."""
+        if not mask:
+            return args
+        return tuple(self.handles.object(arg) if mask >> at & 1 else arg for at, arg in enumerate(args))
 
     # --- definitions -------------------------------------------------------------------------------------------------
 
     def _define(self) -> None:
         boot = self.boot
-        boot.same = lambda a, b: (True, a == b)
-        boot.identify = self._identify
+        handles = self.handles
+        boot.same = lambda a, b: (True, handles.object(a) == handles.object(b))
+        boot.release = handles.release
         boot.new_table = Table
         boot.put = dict.__setitem__
+        boot.put_object = lambda table, key, number: table.__setitem__(key, handles.object(number))
         boot.opaque = Opaque
         for name in registry.CLASSES:
             boot.define_class(name, self._getter(name), self._setter(name), self._text(name), self._length(name))
@@ -103,8 +128,9 @@ class Bridge:
         here = self.here
         owner = registry.CLASSES.get(function.owner) if method else None
 
-        def call(*args: Any) -> tuple[Any, ...]:
+        def call(mask: int, *args: Any) -> tuple[Any, ...]:
             try:
+                args = self._arguments(mask, args)
                 if enforced is not None and here.phase not in enforced:
                     return False, phase_error(function, here.phase)
                 if method:
@@ -142,12 +168,6 @@ class Bridge:
 
         return call
 
-    def answer(self, result: Any) -> tuple[Any, ...]:
-        """A body's result as Lua gets it: a tuple is several results."""
-        if isinstance(result, tuple):
-            return (True, *(self.to_lua(item) for item in result))
-        return True, self.to_lua(result)
-
     def _signature(self, function: Function) -> tuple[list[Callable[[Any], Any]], Any, int, bool]:
         hints = typing.get_type_hints(function.body)
         parameters = list(inspect.signature(function.body).parameters.values())
@@ -173,16 +193,16 @@ class Bridge:
     def _fields(self, class_name: str) -> dict[str, Function]:
         return {f.member: f for f in registry.FUNCTIONS.values() if f.kind == "field" and f.owner == class_name}
 
-    def _getter(self, class_name: str) -> Callable[[Any, Any], tuple[Any, ...]]:
+    def _getter(self, class_name: str) -> Callable[[int | None, Any], tuple[Any, ...]]:
         readers = {member: self._call(field) for member, field in self._fields(class_name).items()}
 
-        def get(target: Any, key: Any) -> tuple[Any, ...]:
+        def get(number: int | None, key: Any) -> tuple[Any, ...]:
             reader = readers.get(key)
-            return (True, None) if reader is None else reader(target)
+            return (True, None) if reader is None else reader(1, number)
 
         return get
 
-    def _setter(self, class_name: str) -> Callable[[Any, Any, Any], tuple[Any, ...]]:
+    def _setter(self, class_name: str) -> Callable[[int | None, Any, int, Any], tuple[Any, ...]]:
         short = next((s for s, name in registry.OBJECTS.items() if name == class_name), class_name)
         writers = {}
         for name, body in registry.WRITERS.items():
@@ -192,13 +212,13 @@ class Bridge:
                 value_name = list(inspect.signature(body).parameters)[1]
                 writers[member] = (body, converter(hints[value_name]))
 
-        def put(target: Any, key: Any, value: Any) -> tuple[Any, ...]:
+        def put(number: int | None, key: Any, mask: int, value: Any) -> tuple[Any, ...]:
             writer = writers.get(key)
             if writer is None:
                 return False, f"{class_name} has no field '{key}' that a script can set"
             body, convert = writer
             try:
-                body(target, convert(value))
+                body(self.handles.object(number), convert(*self._arguments(mask, (value,))))
             except Misfit as problem:
                 return False, f"bad value for {short}.{key} ({problem})"
             except LumilterError as error:
@@ -210,13 +230,14 @@ class Bridge:
 
         return put
 
-    def _length(self, class_name: str) -> Callable[[Any], tuple[Any, ...]]:
+    def _length(self, class_name: str) -> Callable[[int | None], tuple[Any, ...]]:
         if hasattr(registry.CLASSES[class_name], "__len__"):
-            return lambda target: (True, len(target))
-        return lambda target: (False, f"attempt to get length of a value of class {class_name}")
+            return lambda number: (True, len(self.handles.object(number)))  # type: ignore[arg-type]
+        return lambda number: (False, f"attempt to get length of a value of class {class_name}")
 
-    def _text(self, class_name: str) -> Callable[[Any], tuple[Any, ...]]:
-        def text(target: Any) -> tuple[Any, ...]:
+    def _text(self, class_name: str) -> Callable[[int | None], tuple[Any, ...]]:
+        def text(number: int | None) -> tuple[Any, ...]:
+            target = self.handles.object(number)
             if not has_text(target):
                 return True, f"{class_name}: 0x{id(target):x}"
             return True, to_wire(str(target))

@@ -205,7 +205,7 @@ class Host:
             self.state.boot.start_hook,
             to_wire(request.module.name),
             request.hook.name,
-            request.args,
+            tuple(self.bridge.pairs(request.args)),
         )
         return lambda instructions, deadline: start(number, module, hook, instructions, deadline, *args)
 

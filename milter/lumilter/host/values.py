@@ -203,7 +203,7 @@ def to_lua(value: Any, table: Callable[[Mapping[Any, Any]], Any]) -> Any:
         return table({index: to_lua(item, table) for index, item in enumerate(value, first)})
     if isinstance(value, Mapping):
         return table({to_lua(key, table): to_lua(item, table) for key, item in value.items()})
-    return value
+    raise TypeError(f"a {type(value).__name__} can't go to Lua")
 
 
 def misuse(name: str, index: int, problem: Misfit) -> str:

@@ -1,24 +1,26 @@
 """Addresses: SMTP paths (RFC 5321) and the address lists of header fields (RFC 5322).
 
-The law: any text gives an answer; what is not an address gives an empty one. Local parts stay as written.
+The law: any text gives an answer, in time in proportion to it; what is not an address gives an empty one, or none in a
+list. Local parts stay as written.
+
+The standard library's getaddresses() is not used: 3.11's ends with a RecursionError at a thousand "(" or ":" in a
+field, and later ones refuse a whole field for one odd address (gh-102988); the manual's function finds what it can.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
-from dataclasses import dataclass
-from email.utils import getaddresses
-from typing import Any
+from dataclasses import dataclass, field
 
 from lumilter.errors import LumilterError
 
 COMPONENTS = ("all", "localpart", "user", "detail", "domain")
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:(")|\\?\Z)', re.DOTALL)
+"""A quoted string; group 1 is missing where it never ends. It matches at every quotation mark, so never goes back."""
 _ROUTE = re.compile(r"@[^:<>\s]*:")
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_LENIENT: dict[str, Any] = {"strict": False} if "strict" in inspect.signature(getaddresses).parameters else {}
-"""Later Pythons refuse a whole field for one odd address (gh-102988); the manual's function parses what it can."""
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:(")|\\?\Z)|\[[^][\\\s]*\]|\\.|[ \t\r\n]+|[^\s"\\()<>\[\]@.,:;]+|.', re.DOTALL)
+_COMMENT_TOKEN = re.compile(r"[^()\\]+|\\.|.", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +39,24 @@ class Path:
         """Read what came after MAIL FROM: or RCPT TO:, or what a script gave; parameters after ">" are ignored."""
         text = text.strip()
         if text.startswith("<"):
-            text = _inside(text)
+            end = _masked(text).find(">")
+            text = text[1:end] if end >= 0 else text[1:]
         route = _ROUTE.match(text)
         if route:
             text = text[route.end() :]
-        at = _last_at(text)
+        at = _masked(text).rfind("@")
         return Path(text, "") if at < 0 else Path(text[:at], text[at + 1 :])
 
 
 def addresses(text: str, component: str) -> list[str]:
     """That component of every address in a field's value; raises LumilterError for a component that is none.
 
-    all: user+detail@domain; localpart: before the "@"; user, detail: before and after the first "+"; domain.
+    text: unfolded, encoded words not decoded (HeaderList.undecoded). component: all: user+detail@domain; localpart:
+    before the "@"; user, detail: before and after the first "+"; domain. Source: manual, msys.parseRFC2822Addresses.
     """
     if component not in COMPONENTS:
         raise LumilterError(f"component {component!r} is none of {', '.join(COMPONENTS)}")
-    found = []
-    for _, address in getaddresses([text], **_LENIENT):
-        if address:
-            found.append(_component(Path.parse(address), component))
-    return found
+    return [_component(Path.parse(address), component) for address in _List().read(text)]
 
 
 def _component(path: Path, component: str) -> str:
@@ -67,31 +67,100 @@ def _component(path: Path, component: str) -> str:
     return parts[component]
 
 
-def _inside(text: str) -> str:
-    """What is between "<" and the ">" that is not in a quoted string; to the end if there is none."""
-    position = 1
-    while position < len(text):
-        quoted = _QUOTED.match(text, position)
-        if quoted:
-            position = quoted.end()
-        elif text[position] == ">":
-            return text[1:position]
-        else:
-            position += 1
-    return text[1:]
+def _masked(text: str) -> str:
+    """The text with quoted strings blotted out, one that never ends excepted."""
+    return _QUOTED.sub(lambda match: "-" * len(match[0]) if match[1] else match[0], text) if '"' in text else text
 
 
-def _last_at(text: str) -> int:
-    """Index of the "@" before the domain: the last one that is not in a quoted string; -1 without."""
-    if '"' not in text:
-        return text.rfind("@")
-    found, position = -1, 0
-    while position < len(text):
-        quoted = _QUOTED.match(text, position)
-        if quoted:
-            position = quoted.end()
+@dataclass(slots=True)
+class _List:
+    """Reads an address-list: mailboxes, groups, comments, routes, white space anywhere (RFC 5322 3.4 and 4.4).
+
+    It reads on where a separator or a bracket is missing, as people write addresses.
+    """
+
+    found: list[str] = field(default_factory=list)
+    phrase: list[str] = field(default_factory=list)
+    """Tokens outside angle brackets: a display name, or an address without brackets."""
+    angle: list[str] | None = None
+    """Tokens since "<"; kept until the mailbox ends."""
+    inside: bool = False
+    at: bool = False
+    """Whether an "@" was seen since the mailbox or its angle bracket began."""
+
+    def read(self, text: str) -> list[str]:
+        position = 0
+        while position < len(text):
+            if text[position] == "(":
+                position = _comment_end(text, position)
+                self._token(" ")
+                continue
+            match = _TOKEN.match(text, position)
+            assert match
+            token = match[0]
+            if token[0] == '"' and not match[1]:  # it never ends, so it is no quoted string; no other follows
+                token = '"'
+            position += len(token)
+            self._token(token)
+        self._end()
+        return self.found
+
+    def _token(self, token: str) -> None:
+        current = self.angle if self.inside and self.angle is not None else self.phrase
+        route = bool(current) and current[0] == "@"
+        match token:
+            case "<":
+                if self.angle:
+                    self._end()
+                self.angle, self.inside, self.at = [], True, False
+            case ">":
+                self.inside = False
+            case ":" if route or not (self.inside or self.at):
+                current.clear()  # a source route, or a group's name
+                self.at = False
+            case "," if self.inside and route:
+                current.append(token)
+            case "," | ";":
+                self._end()
+            case _:
+                self.at = self.at or token == "@"
+                if current or not token.isspace():
+                    current.append(token)
+
+    def _end(self) -> None:
+        words = _words(self.phrase if self.angle is None else self.angle)
+        addresses = [word for word in words if "@" in word[1:]]
+        if addresses:
+            self.found.append("".join(addresses[-1]))
+        elif len(words) == 1 and words[0][0][0] not in '"@':
+            self.found.append("".join(words[0]))  # a local part alone
+        self.phrase, self.angle, self.inside, self.at = [], None, False, False
+
+
+def _words(tokens: list[str]) -> list[list[str]]:
+    """Tokens between white space; that around "@" and "." is none (RFC 5322 4.4)."""
+    words: list[list[str]] = []
+    apart = True
+    for token in tokens:
+        if token.isspace():
+            apart = apart or bool(words and words[-1][-1] not in ("@", "."))
             continue
-        if text[position] == "@":
-            found = position
-        position += 1
-    return found
+        if words and (not apart or token in ("@", ".")):
+            words[-1].append(token)
+        else:
+            words.append([token])
+        apart = False
+    return words
+
+
+def _comment_end(text: str, position: int) -> int:
+    """Where the comment that begins here ends, comments in it included."""
+    depth = 0
+    while position < len(text):
+        match = _COMMENT_TOKEN.match(text, position)
+        assert match
+        position = match.end()
+        depth += (match[0] == "(") - (match[0] == ")")
+        if depth == 0:
+            break
+    return position

@@ -1,7 +1,9 @@
 """The header section: an ordered list of raw fields that a script can read and change.
 
 The law: a Header is immutable and what no script touched is the very object that came in, so that `diff` can tell.
-Nothing is decoded before it is read. What a script sets can't break out of its field.
+Nothing is decoded before it is read. What a script sets can't break out of its field. No operation takes more than time
+in proportion to the text: a hostile message has fields of 100 kB, and regular expressions that begin with `[ \t]*` need
+minutes for one of white space.
 
 Source: manual, `msg:header`; RFC 5322 2.2 for names, folding and the limit of a line.
 """
@@ -16,10 +18,11 @@ from lumilter.errors import LumilterError
 from lumilter.session import rfc2047
 
 _NAME = re.compile(rb"[!-9;-~]+")
-_FOLD = re.compile(rb"[ \t]*(?:\r\n|\n|\r)[ \t]*")
+_BREAK = re.compile(rb"\r\n|\n|\r")
+_BREAK_TEXT = re.compile("\r\n|\n|\r")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LINE_LIMIT = 998
-"""RFC 5322 2.1.1: octets in a line without CRLF. MTAs split longer ones, Postfix at 990 by inserting line breaks."""
+"""RFC 5322 2.1.1: octets in a line without CRLF. MTAs split longer ones, in the middle of a word if need be."""
 
 
 class HeaderError(LumilterError):
@@ -34,19 +37,30 @@ class Header:
     value: bytes
 
     @property
+    def unfolded(self) -> bytes:
+        """The value on one line, without surrounding white space; a line break and the white space at it are one space.
+
+        That is how Momentum renders a field without its folding (rfc2822_header_stringwrite_ex); RFC 5322 2.2.3 would
+        keep the white space.
+        """
+        return b" ".join([line.strip(b" \t") for line in _BREAK.split(self.value)]).strip(b" ")
+
+    @property
     def text(self) -> str:
-        """The value unfolded, without surrounding white space, encoded words decoded."""
-        return rfc2047.decode(_FOLD.sub(b" ", self.value).strip(b" \t\r\n"))
+        """The unfolded value with its encoded words decoded."""
+        return rfc2047.decode(self.unfolded)
 
 
 class HeaderList:
-    """Fields in order; names are compared without case. Copies share the list until one of them changes."""
+    """Fields in order; names are compared without case.
 
-    __slots__ = ("_fields", "_shared")
+    The list inside is never changed, only replaced: that is why copies can share it.
+    """
+
+    __slots__ = ("_fields",)
 
     def __init__(self, fields: Iterable[Header] = ()) -> None:
-        self._fields = list(fields)
-        self._shared = False
+        self._fields: Sequence[Header] = list(fields)
 
     def __iter__(self) -> Iterator[Header]:
         return iter(self._fields)
@@ -55,10 +69,9 @@ class HeaderList:
         return len(self._fields)
 
     def copy(self) -> HeaderList:
-        """An independent copy, made at the first change of either."""
+        """An independent copy."""
         twin = HeaderList.__new__(HeaderList)
         twin._fields = self._fields
-        twin._shared = self._shared = True
         return twin
 
     def is_same(self, other: HeaderList) -> bool:
@@ -71,32 +84,36 @@ class HeaderList:
 
     def get(self, name: str) -> list[str]:
         """The text of every field of that name."""
-        return [field.text for field in self._fields if _is(field, _key(name))]
+        return [field.text for field in self._named(name)]
+
+    def undecoded(self, name: str) -> list[str]:
+        """As get(), but with encoded words as they stand: for fields that are parsed, where RFC 2047 6.2 has decoding
+        come after parsing; a decoded comma or angle bracket would be taken for syntax."""
+        return [field.unfolded.decode("utf-8", "surrogateescape") for field in self._named(name)]
 
     def raw(self, name: str) -> list[bytes]:
         """The raw value of every field of that name."""
-        return [field.value for field in self._fields if _is(field, _key(name))]
+        return [field.value for field in self._named(name)]
 
     def append(self, name: str, values: Sequence[str]) -> None:
         """Add fields after all others."""
-        self._change(self._fields + _made(name, values))
+        self._fields = [*self._fields, *_made(name, values)]
 
     def prepend(self, name: str, values: Sequence[str]) -> None:
         """Add fields before all others, in the order given."""
-        self._change(_made(name, values) + self._fields)
+        self._fields = [*_made(name, values), *self._fields]
 
     def replace(self, name: str, values: Sequence[str]) -> None:
         """Remove every field of that name and add new ones after all others."""
-        made, key = _made(name, values), _key(name)
-        self._change([field for field in self._fields if not _is(field, key)] + made)
+        made = _made(name, values)
+        self._fields = [*self._without(name), *made]
 
     def delete(self, name: str) -> bool:
         """Remove every field of that name; whether there was one."""
-        key = _key(name)
-        kept = [field for field in self._fields if not _is(field, key)]
+        kept = self._without(name)
         changed = len(kept) < len(self._fields)
         if changed:
-            self._change(kept)
+            self._fields = kept
         return changed
 
     def to_bytes(self) -> bytes:
@@ -108,16 +125,19 @@ class HeaderList:
         """Length of to_bytes()."""
         return sum(len(f.name) + 3 + len(f.value) + f.value.count(b"\n") - f.value.count(b"\r\n") for f in self._fields)
 
-    def _change(self, fields: list[Header]) -> None:
-        self._fields, self._shared = fields, False
+    def _named(self, name: str) -> list[Header]:
+        key = _octets(name).lower()
+        length = len(key)
+        return [field for field in self._fields if len(field.name) == length and field.name.lower() == key]
+
+    def _without(self, name: str) -> list[Header]:
+        key = _octets(name).lower()
+        length = len(key)
+        return [field for field in self._fields if len(field.name) != length or field.name.lower() != key]
 
 
-def _key(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape").lower()
-
-
-def _is(field: Header, key: bytes) -> bool:
-    return len(field.name) == len(key) and field.name.lower() == key
+def _octets(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 def _crlf(value: bytes) -> bytes:
@@ -125,7 +145,7 @@ def _crlf(value: bytes) -> bytes:
 
 
 def _made(name: str, values: Sequence[str]) -> list[Header]:
-    raw = name.encode("utf-8", "surrogateescape")
+    raw = _octets(name) if name.isascii() else b""
     if not _NAME.fullmatch(raw):
         raise HeaderError(f"{name!r} is not a header name (RFC 5322: printable ASCII without space and colon)")
     return [Header(raw, b" " + _value(text, len(raw) + 2)) for text in values]
@@ -134,12 +154,14 @@ def _made(name: str, values: Sequence[str]) -> list[Header]:
 def _value(text: str, indent: int) -> bytes:
     """A script's text as a field's value: ASCII, on lines that continue the field.
 
-    Line breaks become folding whatever follows them, so no text can begin another field; other control characters,
-    which no MTA passes on, become "?". A long line is only folded where it has to be: the script's own layout stays.
+    A script's own folding stays; any other line break becomes folding, so no text can begin another field or the body.
+    Other control characters, which no MTA passes on, become "?". ASCII is written as it is, encoded words that the
+    script made included: the manual has only non-ASCII text encoded. A long line is only folded where it has to be.
     """
-    lines = re.split(r"[ \t]*(?:\r\n|\n|\r)", _CONTROL.sub("?", text))
-    folded = "\n".join([lines[0].lstrip(" \t"), *(" " + line.lstrip(" \t") for line in lines[1:] if line.strip(" \t"))])
-    raw = rfc2047.encode(folded)
+    first, *rest = _BREAK_TEXT.split(_CONTROL.sub("?", text))
+    lines = [first.lstrip(" \t"), *(line if line[0] in " \t" else " " + line for line in rest if line.strip(" \t"))]
+    folded = "\n".join(line.rstrip(" \t") for line in lines)
+    raw = folded.encode("ascii") if folded.isascii() else rfc2047.encode(folded, indent)
     if len(raw) + indent <= _LINE_LIMIT:
         return raw
     out: list[bytes] = []
@@ -151,10 +173,11 @@ def _value(text: str, indent: int) -> bytes:
 def _short(line: bytes, room: int) -> list[bytes]:
     """A line in pieces that fit, broken before white space; a word without any stays as long as it is."""
     pieces = []
-    while len(line) > room:
-        at = max(line.rfind(b" ", 1, room), line.rfind(b"\t", 1, room))
-        if at <= 0 or not line[:at].strip(b" \t"):
+    start = 0
+    while len(line) - start > room:
+        at = max(line.rfind(b" ", start + 1, start + room), line.rfind(b"\t", start + 1, start + room))
+        if at <= start or not line[start:at].strip(b" \t"):
             break
-        pieces.append(line[:at])
-        line, room = line[at:], _LINE_LIMIT
-    return [*pieces, line]
+        pieces.append(line[start:at])
+        start, room = at, _LINE_LIMIT
+    return [*pieces, line[start:]]

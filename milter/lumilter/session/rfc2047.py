@@ -1,8 +1,8 @@
 """Encoded words (RFC 2047) in header values, both ways.
 
 The law: decoding takes anything and never raises: what is not well-formed stays as it came. Encoding gives ASCII that
-decodes to the same text. The standard library's email.header raises on broken base64 and drops white space between
-words and plain text, so both directions are ours; charsets are Python's codecs.
+decodes to the same text. Both take time in proportion to the text. The standard library's email.header raises on broken
+base64 and drops white space between words and plain text, so both directions are ours; charsets are Python's codecs.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from encodings.aliases import aliases
 
 _WORD = re.compile(rb"=\?([!#-'*+\-0-9A-Z^-~]+?)(?:\*[A-Za-z0-9-]*)?\?([BbQq])\?([!->@-~]*)\?=")
 _ESCAPE = re.compile(rb"=([0-9A-Fa-f]{2})")
-_CHARSETS = (frozenset(aliases) | frozenset(aliases.values())) - {
+_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "ks_c_5601_1987": "cp949", "euc_kr": "cp949", "windows_874": "cp874"}
+"""Charsets that mail programs name when they mean a superset, and one that Python has under its other name only."""
+_CHARSETS = (frozenset(aliases) | frozenset(aliases.values()) | {"koi8_u", *_WIDER, *_WIDER.values()}) - {
     *("base64", "base64_codec", "base_64", "bz2", "bz2_codec", "hex", "hex_codec", "quopri", "quopri_codec"),
     *("quoted_printable", "quotedprintable", "rot13", "rot_13", "uu", "uu_codec", "zip", "zlib", "zlib_codec"),
     *("idna", "punycode", "mbcs", "ansi", "dbcs", "undefined", "unicode_escape", "raw_unicode_escape", "oem"),
@@ -23,7 +26,14 @@ _CHARSETS = (frozenset(aliases) | frozenset(aliases.values())) - {
 _Q_SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/")
 """RFC 2047 5 (3): safe in every kind of header."""
 _WORD_LIMIT = 75
-"""RFC 2047 2: octets in one encoded word."""
+_LINE_LIMIT = 76
+"""RFC 2047 2: octets in one encoded word, and in a line that holds one."""
+_FIRST_ROOM = 40
+"""Fewer octets than this are not worth beginning an encoded word for: it goes to the next line."""
+_WHITE = frozenset(" \t\n")
+_TOKEN = re.compile(r'\\["\\]|["\\]|[ \t\n]+|[^"\\ \t\n]+')
+_LONE_SURROGATE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""No bytes stand for these: they can't come from a message, only from an escape in JSON and the like."""
 
 
 def decode(value: bytes) -> str:
@@ -49,16 +59,23 @@ def decode(value: bytes) -> str:
     return "".join(text)
 
 
-def encode(text: str) -> bytes:
-    """Text as ASCII: words that need it become encoded words, folded by "\\n " where several follow each other."""
-    if text.isascii() and "=?" not in text:
-        return text.encode("ascii")
+def encode(text: str, column: int = 0) -> bytes:
+    """Text as ASCII: words that need it become encoded words.
+
+    column: how much of the first line is taken. A line that holds an encoded word is folded at 76 octets, by "\\n"
+    before a single space; folding in the text itself ("\\n" before white space) stays.
+    """
     out: list[bytes] = []
-    for index, run in enumerate(_runs(text)):
-        if index % 2:
-            out.append(b"\n ".join(_words(run)))
-        else:
-            out.append(run.encode("ascii"))
+    encoded_here = False
+    for white, word, needed in _runs(text):
+        column, encoded_here = _after(column, white), encoded_here and "\n" not in white
+        parts = _words(word, _LINE_LIMIT - column) if needed else [word.encode("ascii")]
+        if white == " " and (needed or encoded_here) and column + len(parts[0]) > _LINE_LIMIT:
+            white, column, encoded_here = "\n ", 1, False
+            parts = _words(word, _WORD_LIMIT) if needed else parts
+        raw = b"\n ".join(parts)
+        out += [white.encode("ascii"), raw]
+        column, encoded_here = _after(column, raw.decode("ascii")), needed or encoded_here
     return b"".join(out)
 
 
@@ -80,9 +97,10 @@ def _join(words: list[tuple[str, bytes, bytes]]) -> str:
 def _text(charset: str, raw: bytes, source: bytes) -> str:
     if charset in ("utf-8", "utf8", "us-ascii", "ascii", "unknown-8bit"):
         return raw.decode("utf-8", "surrogateescape")
-    if charset.replace("-", "_") not in _CHARSETS:
+    codec = charset.replace("-", "_")
+    if codec not in _CHARSETS:
         return source.decode("ascii")
-    text = raw.decode(charset, "replace")
+    text = raw.decode(_WIDER.get(codec, codec), "replace")
     return text.encode("utf-8", "replace").decode("utf-8")  # utf-7 can spell half of a surrogate pair
 
 
@@ -95,51 +113,98 @@ def _content(encoding: bytes, text: bytes) -> bytes | None:
         return None
 
 
-def _runs(text: str) -> list[str]:
-    """Plain text and text to encode, in turn; a run to encode goes from its first to its last word that needs it."""
-    runs, plain = [""], True
-    for piece in re.split(r"([ \t\r\n]+)", text):
-        if piece.strip(" \t\r\n") == "":
-            runs[-1] += piece  # white space belongs to the run before, until the next word decides
-        elif piece.isascii() and "=?" not in piece:
-            if not plain:
-                body = runs[-1].rstrip(" \t\r\n")
-                runs[-1:] = [body, runs[-1][len(body) :]]
-                plain = True
-            runs[-1] += piece
+def _pieces(text: str) -> Iterator[str]:
+    """White space and words in turn, white space first; a quoted string is not taken apart.
+
+    Half a quoted string as an encoded word would leave the other half without its quotation mark, and an address
+    after it would no longer be one: From: "Müller, Jo" <a@example.com>.
+    """
+    tokens = _TOKEN.findall(text)
+    closed = tokens.count('"') % 2 == 0
+    quoted = False
+    word: list[str] = []
+    if tokens and tokens[0][0] not in _WHITE:
+        yield ""
+    for token in tokens:
+        if token[0] in _WHITE and not quoted:
+            if word:
+                yield "".join(word)
+                word = []
+            yield token
         else:
-            if plain:
-                runs.append("")
-                plain = False
-            runs[-1] += piece
-    if not plain:
-        body = runs[-1].rstrip(" \t\r\n")
-        runs[-1:] = [body, runs[-1][len(body) :]]
-    return runs
+            quoted ^= closed and token == '"'
+            word.append(token)
+    if word:
+        yield "".join(word)
 
 
-def _words(text: str) -> list[bytes]:
-    """Encoded words for a run, none longer than the limit, no character split over two."""
-    raw = text.encode("utf-8", "surrogateescape")
+def _runs(text: str) -> Iterator[tuple[str, str, bool]]:
+    """(white space, what follows, whether it has to be encoded); neighbours that have to are one run.
+
+    White space between encoded words is not text (RFC 2047 6.2), so that of a run is encoded with it.
+    """
+    white = pending = ""
+    run: list[str] = []
+    for number, piece in enumerate(_pieces(text)):
+        if number % 2 == 0:
+            white = piece
+        elif not (piece.isascii() and "=?" not in piece):
+            if run:
+                run += [_unfolded(white), _unfolded(piece)]
+            else:
+                pending, run = white, [_unfolded(piece)]
+            white = ""
+        else:
+            if run:
+                yield pending, "".join(run), True
+                run = []
+            yield white, piece, False
+            white = ""
+    if run:
+        yield pending, "".join(run), True
+    if white:
+        yield white, "", False
+
+
+def _after(column: int, text: str) -> int:
+    """The column after the text."""
+    return len(text) - text.rindex("\n") - 1 if "\n" in text else column + len(text)
+
+
+def _unfolded(text: str) -> str:
+    return " ".join(line.strip(" \t") for line in text.split("\n")) if "\n" in text else text
+
+
+def _words(text: str, first_room: int) -> list[bytes]:
+    """Encoded words for a run, none longer than the limit, no character split over two.
+
+    first_room: octets for the first one, if that is enough to begin there.
+    """
+    raw = _LONE_SURROGATE.sub("?", text).encode("utf-8", "surrogateescape")
     try:
-        raw.decode("utf-8")
-        charset, pieces = b"utf-8", [character.encode("utf-8") for character in text]
+        pieces = [character.encode() for character in raw.decode()]
+        charset = b"utf-8"
     except UnicodeDecodeError:
         charset, pieces = b"unknown-8bit", [bytes([byte]) for byte in raw]  # RFC 1428 3
+    quoted = _q_length(raw) <= (len(raw) + 2) // 3 * 4
+    room = min(first_room, _WORD_LIMIT) if first_room >= _FIRST_ROOM else _WORD_LIMIT
     words: list[bytes] = []
-    chunk = b""
-    room = _WORD_LIMIT - len(charset) - 7
+    chunk: list[bytes] = []
+    used = 0
     for piece in pieces:
-        if min(_q_length(chunk + piece), _b_length(chunk + piece)) > room:
-            words.append(_word(charset, chunk))
-            chunk = b""
-        chunk += piece
-    words.append(_word(charset, chunk))
+        length = _q_length(piece) if quoted else len(piece)
+        space = room - len(charset) - 7
+        if used + length > (space if quoted else space // 4 * 3):
+            words.append(_word(charset, b"".join(chunk), quoted))
+            chunk, used, room = [], 0, _WORD_LIMIT
+        chunk.append(piece)
+        used += length
+    words.append(_word(charset, b"".join(chunk), quoted))
     return words
 
 
-def _word(charset: bytes, raw: bytes) -> bytes:
-    if _q_length(raw) <= _b_length(raw):
+def _word(charset: bytes, raw: bytes, quoted: bool) -> bytes:
+    if quoted:
         text = b"".join(b"_" if b == 32 else bytes([b]) if b in _Q_SAFE else b"=%02X" % b for b in raw)
         return b"=?" + charset + b"?Q?" + text + b"?="
     return b"=?" + charset + b"?B?" + base64.b64encode(raw) + b"?="
@@ -147,7 +212,3 @@ def _word(charset: bytes, raw: bytes) -> bytes:
 
 def _q_length(raw: bytes) -> int:
     return sum(1 if byte == 32 or byte in _Q_SAFE else 3 for byte in raw)
-
-
-def _b_length(raw: bytes) -> int:
-    return (len(raw) + 2) // 3 * 4

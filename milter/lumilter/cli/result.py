@@ -127,7 +127,7 @@ class Result:
 
     def as_text(self, trace: bool, diff: bool) -> str:
         """The same for people."""
-        out = [*self.replies, *(f"  print: {one_line(line)}" for line in self.log)]
+        out = [*self.replies, *(f"  print: {one_line(line.expandtabs())}" for line in self.log)]
         if trace:
             out += [_run_text(run) for run in self.runs]
         out += [f"  error: {e['script']}:{e['line']}: {e['message']}" for e in self.errors]

@@ -23,6 +23,11 @@ from lumilter.session.address import Path, addresses
         ("<user@[192.0.2.1]>", "user", "[192.0.2.1]"),
         ("<user@example.com", "user", "example.com"),
         ("<\udcff@example.com>", "\udcff", "example.com"),
+        ('<O"Brien@example.com>', 'O"Brien', "example.com"),
+        ('<"a>b"@example.com>', '"a>b"', "example.com"),
+        ("<a@b@example.com>", "a@b", "example.com"),
+        ("<user@>", "user", ""),
+        ("user@example.com BODY=8BITMIME", "user", "example.com BODY=8BITMIME"),
     ],
 )
 def test_path(text: str, localpart: str, domain: str) -> None:
@@ -60,6 +65,73 @@ def test_groups_and_nothing() -> None:
     assert addresses("Team: a@x.example, b@x.example;", "all") == ["a@x.example", "b@x.example"]
     assert addresses("undisclosed-recipients:;", "all") == []
     assert addresses("", "all") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", ["pete@silly.test"]),
+        (
+            "A Group(Some people)\t:Chris <c@(the one)public.example>, joe@example.org,;",
+            ["c@public.example", "joe@example.org"],
+        ),
+        ('"Giant; \\"Big\\" Box" <box@example.net>', ["box@example.net"]),
+        ("joe @ example . com", ["joe@example.com"]),
+        (
+            "<@a.example,@b.example:joe@example.com>, @a.example,@b.example:ann@example.com",
+            ["joe@example.com", "ann@example.com"],
+        ),
+        ('"a, b" <"a b"@example.com>', ['"a b"@example.com']),
+        ("a@[192.0.2.1], <b@[IPv6:2001:db8::1]>", ["a@[192.0.2.1]", "b@[IPv6:2001:db8::1]"]),
+        ("=?utf-8?Q?x=40y=2C?= z <a@example.com>", ["a@example.com"]),
+        (", ,,a@example.com,,", ["a@example.com"]),
+        ("a@example.com; b@example.com", ["a@example.com", "b@example.com"]),
+        ("Bob <bob@example.com, Ann <ann@example.com>", ["bob@example.com", "ann@example.com"]),
+        ("<a@example.com> <b@example.com>", ["a@example.com", "b@example.com"]),
+        ('"Joe <joe@example.com>', ["joe@example.com"]),
+        ("John Smith joe@example.com", ["joe@example.com"]),
+        ("mailto:joe@example.com", ["joe@example.com"]),
+        ("a@example.com (never closed", ["a@example.com"]),
+        ("root", ["root"]),
+        ("John Smith", []),
+        ('"Joe"', []),
+        ("<>, Joe <>, @example.com, <@example.com>", []),
+    ],
+)
+def test_lists_as_they_occur(text: str, found: list[str]) -> None:
+    assert addresses(text, "all") == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(",
+        ")",
+        "<",
+        ">",
+        ":",
+        ";",
+        ",",
+        "@",
+        '"',
+        "\\",
+        "[",
+        ".",
+        " ",
+        "(a",
+        "a:",
+        "<a@",
+        '"\\"',
+        "@a,",
+        "a@b,",
+        "x @",
+        "[a",
+    ],
+)
+def test_huge_and_hostile(text: str) -> None:
+    for hostile in (text * 50_000, "a@b " + text * 50_000, "<" + text * 50_000, "x " * 50_000 + "@" + text * 50_000):
+        addresses(hostile, "all")
+        Path.parse(hostile)
 
 
 def test_an_unknown_component_is_an_error() -> None:

@@ -96,6 +96,34 @@ def test_deletions_go_from_the_last_to_the_first() -> None:
     assert [edit.nth for edit in content_edits(original, edited.body, edited)] == [3, 2, 1]
 
 
+def test_a_field_set_to_what_it_was_is_no_edit() -> None:
+    original = received("A", "B")
+    edited = message(original)
+    edited.headers.replace("B", ["1"])
+    assert content_edits(original, edited.body, edited) == []
+
+
+def test_other_capitals_are_no_change_in_place() -> None:
+    original = received("A", "B")
+    edited = message(original)
+    edited.headers.replace("b", ["new"])
+    assert content_edits(original, edited.body, edited) == [ChangeHeader(1, b"B", b""), AddHeader(b"b", b" new")]
+
+
+def test_an_empty_value_is_not_a_deletion() -> None:
+    original = received("A")
+    edited = message(HeaderList([Header(b"A", b"")]))
+    assert content_edits(original, edited.body, edited) == [ChangeHeader(1, b"A", b""), AddHeader(b"A", b"")]
+
+
+def test_many_fields() -> None:
+    original = received(*["A", "B"] * 20_000)
+    edited = message(original)
+    edited.headers.replace("A", ["new"] * 1000)
+    edited.headers.prepend("C", ["new"] * 1000)
+    assert len(content_edits(original, edited.body, edited)) == 20_000 + 2000
+
+
 def test_body() -> None:
     original = received("A")
     edited = message(original, b"new\r\n")

@@ -58,9 +58,12 @@ def test_bad_names_are_refused(name: str) -> None:
         ("x\nBcc: evil@example.com", b" x\n Bcc: evil@example.com"),
         ("x\r\n\r\nbody", b" x\n body"),
         ("x\r", b" x"),
-        ("folded\r\n\tmore", b" folded\n more"),
+        ("folded\r\n\tmore", b" folded\n\tmore"),
         ("nul\x00bell\x07", b" nul?bell?"),
         ("\xfc\ny", b" =?utf-8?B?w7w=?=\n y"),
+        ("\xfc\n \xfc", b" =?utf-8?B?w7wgw7w=?="),
+        ("\udcff\udc0a", b" =?unknown-8bit?B?/z8=?="),
+        ("\n\n", b" "),
     ],
 )
 def test_a_value_can_not_leave_its_field(text: str, value: bytes) -> None:
@@ -78,6 +81,38 @@ def test_any_text_stays_in_one_field(text: str) -> None:
     assert all(line.startswith((b" ", b"\t")) and line.strip() for line in lines[1:-1])
     assert headers.to_bytes().isascii()
     assert headers.size == len(headers.to_bytes())
+
+
+def test_ascii_is_written_as_the_script_has_it() -> None:
+    headers = made()
+    headers.append("Subject", ["=?utf-8?Q?=C3=A4?= and  so\ton " + "x" * 200, "one\r\n\ttwo\n   three  "])
+    assert headers.raw("Subject") == [
+        b" =?utf-8?Q?=C3=A4?= and  so\ton " + b"x" * 200,
+        b" one\n\ttwo\n   three",
+    ]
+    assert headers.get("Subject")[1] == "one two three"
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), max_size=400))
+def test_what_is_set_is_read_again(text: str) -> None:
+    headers = made()
+    headers.append("Subject", [text + " ä"])
+    assert headers.get("Subject") == [(text + " ä").strip(" ")]
+
+
+def test_fields_to_parse_are_not_decoded() -> None:
+    headers = made(("From", " =?utf-8?Q?a=2C_b=40evil.example?=\n <real@example.com>"))
+    assert headers.undecoded("from") == ["=?utf-8?Q?a=2C_b=40evil.example?= <real@example.com>"]
+    assert headers.get("from") == ["a, b@evil.example <real@example.com>"]
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", " \t", "\n ", "\r", "\r\n\t"])
+def test_huge_white_space(blank: str) -> None:
+    text = "a" + blank * 200_000 + "b"
+    headers = made(("X", text))
+    assert headers.get("X")[0].split() == ["a", "b"]
+    headers.append("Y", [text, "ä" + text])
+    assert [value.split() for value in headers.get("Y")] == [["a", "b"], ["äa", "b"]]
 
 
 def test_long_values_are_folded_where_they_must_be() -> None:

@@ -83,8 +83,9 @@ def _change(
         count += 1
         if count < nth:
             continue
-        if field is not None and value:
+        if value:
             fields[at] = (name, value)
+            gone.pop(at, None)
         elif field is not None:
             fields[at], gone[at] = None, key
         return

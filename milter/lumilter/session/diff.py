@@ -1,16 +1,25 @@
 """The smallest set of milter actions that turns the message the MTA holds into the one the scripts made.
 
-The law: content only; a field that is the same object in both costs nothing.
+The law: content only; a field that is the same object in both costs nothing, and the result is the same on every MTA.
 
-The actions are ordered so that they mean the same to every MTA, whether a deleted field keeps its number or not:
-changes first, then deletions from the last of a name to the first, then insertions, then additions. Several fields at
-the top are inserted last one first, each at index 0. A field that took the place of one of the same name is a change.
+What MTAs were seen to do (Postfix 3.7, Sendmail 8.17), and what follows from it:
+- Postfix gives a deleted field's number to the next one of its name, Sendmail does not: changes come first, then
+  deletions from the last of a name to the first.
+- A change gives the field its new name in Postfix, the old one stays in Sendmail: only a field of exactly that name,
+  capitals included, is changed. An empty new value would be a deletion.
+- Both insert at the top below their own Received, which they don't show us and don't count as a Received: several
+  fields are inserted there last one first, each at index 0. Indices below the top are right in Postfix only; no script
+  function makes any.
+- What comes last is added. Once something was added nothing behind it can be a change. AddHeader means last; Sendmail's
+  own "add" goes before the first of the name, so the wire has to say it to Sendmail as an insert past the end.
+`apply` is the model of all this.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 
 from lumilter.session.events import AddHeader, ChangeHeader, Edit, InsertHeader, ReplaceBody
@@ -30,43 +39,47 @@ def content_edits(original: HeaderList, body: bytes, edited: Message) -> list[Ed
 
 def _header_edits(before: list[Header], after: list[Header]) -> list[Edit]:
     numbers = _numbers(before)
-    kept = _kept(before, after)
     changes: list[Edit] = []
-    deletions: list[ChangeHeader] = []
-    inserts: list[Edit] = []
+    gone: list[int] = []
     top: list[Edit] = []
+    inserts: list[Edit] = []
     adds: list[Edit] = []
-    gaps = [(-1, -1), *kept, (len(before), len(after))]
+    gaps = [(-1, -1), *_kept(before, after), (len(before), len(after))]
     for (old_start, new_start), (old_end, new_end) in pairwise(gaps):
-        gone = list(range(old_start + 1, old_end))
-        added = changed = False
+        places = _places(before, range(old_start + 1, old_end))
+        replaced: set[int] = set()
+        free = old_start + 1
+        added = False
         for at in range(new_start + 1, new_end):
             field = after[at]
-            match = None  # what is added comes after all that is there, so nothing behind it can be a change
-            if not added:
-                match = next((i for i, old in enumerate(gone) if _same_name(before[old], field)), None)
-            if match is not None:
-                deletions += [_deletion(before[old], numbers[old]) for old in gone[:match]]
-                changes.append(ChangeHeader(numbers[gone[match]], field.name, field.value))
-                gone, changed = gone[match + 1 :], True
+            old = None if added or not field.value else _first(places.get(field.name, ()), free)
+            if old is not None:
+                if before[old].value != field.value:
+                    changes.append(ChangeHeader(numbers[old], field.name, field.value))
+                replaced.add(old)
+                free = old + 1
             elif new_end == len(after):
                 adds.append(AddHeader(field.name, field.value))
                 added = True
-            elif new_start < 0 and not changed:
+            elif new_start < 0 and not replaced:
                 top.append(InsertHeader(0, field.name, field.value))
             else:
                 inserts.append(InsertHeader(at, field.name, field.value))
-        deletions += [_deletion(before[old], numbers[old]) for old in gone]
-    deletions.sort(key=lambda edit: -edit.nth)
+        gone += [old for old in range(old_start + 1, old_end) if old not in replaced]
+    deletions = [ChangeHeader(numbers[old], before[old].name, b"") for old in sorted(gone, key=lambda at: -numbers[at])]
     return [*changes, *deletions, *reversed(top), *inserts, *adds]
 
 
-def _deletion(field: Header, number: int) -> ChangeHeader:
-    return ChangeHeader(number, field.name, b"")
+def _places(fields: list[Header], which: range) -> dict[bytes, list[int]]:
+    places: dict[bytes, list[int]] = {}
+    for at in which:
+        places.setdefault(fields[at].name, []).append(at)
+    return places
 
 
-def _same_name(one: Header, other: Header) -> bool:
-    return one.name.lower() == other.name.lower()
+def _first(places: Sequence[int], start: int) -> int | None:
+    found = bisect_left(places, start)
+    return places[found] if found < len(places) else None
 
 
 def _numbers(fields: list[Header]) -> list[int]:

@@ -2,8 +2,8 @@
 
 The law: a Header is immutable and what no script touched is the very object that came in, so that `diff` can tell.
 Nothing is decoded before it is read. What a script sets can't break out of its field. No operation takes more than time
-in proportion to the text: a hostile message has fields of 100 kB, and a regular expression that begins with `[ \t]*` took
-41 s for one of white space.
+in proportion to the text: a hostile message has fields of 100 kB, and a regular expression that begins with `[ \t]*`
+took 41 s for one of white space.
 
 Source: manual, `msg:header`; RFC 5322 2.2 for names, folding and the limit of a line.
 """

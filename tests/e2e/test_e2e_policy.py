@@ -1,0 +1,218 @@
+"""One policy behind a real Postfix: what the client hears, and what arrives byte for byte.
+
+The law: one site for all tests. The policy decides by addresses and subjects, every test has recipients of its own.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.mail_site import Site
+from support.sink import Received
+
+POLICY = r"""
+function mod:validate_ehlo(str, ac, vctx)
+  local name = tostring(str)
+  if name == "refused.example" then vctx:set_code(550, "5.7.1 not you, " .. name) end
+  if name == "later.example" then vctx:set_code(450, "4.7.1 not now") end
+end
+
+function mod:validate_mailfrom(str, ac, vctx)
+  local from = tostring(str)
+  if from == "refused@x.example" then vctx:set_code(553, "5.1.8 no mail from <" .. from .. ">") end
+  if from == "later@x.example" then vctx:set_code(451, "4.7.1 come back") end
+  if from == "lines@x.example" then vctx:set_code(550, "5.7.1 first line\nsecond line\r\n100% of it") end
+  if from == "plain@x.example" then vctx:set_code(550, "no status here") end
+  if from == "closed@x.example" then vctx:set_code(421, "4.3.2 closing") end
+  if from == "hangup@x.example" then vctx:disconnect() end
+end
+
+function mod:validate_rcptto(msg, str, ac, vctx)
+  local to = tostring(str)
+  if to:find("^refused") then vctx:set_code(550, "5.1.1 " .. to .. " is not here") end
+  if to:find("^later") then vctx:set_code(450, "4.2.1 " .. to .. " is greylisted") end
+  if to:find("^dropped") then msg:discard("250 2.0.0 dropped") end
+end
+
+function mod:validate_rcptto_list(list, vctx)
+  local count = 0
+  while list do
+    if tostring(list.object) == "atdata@y.example" then vctx:set_code(554, "5.7.1 refused at DATA") end
+    count, list = count + 1, list.next
+  end
+  if count > 5 then vctx:set_code(452, "4.5.3 " .. count .. " recipients are too many") end
+end
+
+local rules = {}
+
+function rules.refuse(msg, vctx) vctx:set_code(554, "5.7.1 refused by content\nsee https://x.example/") end
+function rules.later(msg, vctx) vctx:set_code(451, "4.7.1 content is looked at") end
+function rules.discard(msg) msg:discard("250 2.0.0 unwanted") end
+function rules.append(msg) msg:header("X-Many", "appended", "append") end
+function rules.replace(msg) msg:header("X-Many", "replaced") end
+function rules.prepend(msg) msg:header("X-Top", {"one", "two"}, "prepend") end
+function rules.delete(msg) msg:header("X-Many", "") end
+function rules.several(msg) msg:header("X-Many", {"n1", "n2", "n3"}) end
+function rules.encode(msg) msg:header("X-Read", msg:header("X-Word")[1] .. " für alle") end
+function rules.huge(msg) msg:header("X-Length", tostring(#msg:header("X-Huge")[1])) end
+function rules.add(msg, vctx) vctx:add_recipient({"added1@y.example", "added2@y.example"}) end
+function rules.remove(msg, vctx) vctx:remove_recipient("removed@y.example") end
+function rules.sender(msg) msg:mailfrom("changed@z.example") end
+function rules.null(msg) msg:mailfrom("") end
+function rules.quarantine(msg) msg:quarantine("held for a look") end
+
+function mod:validate_data(msg, ac, vctx)
+  local rule = rules[msg:header("Subject")[1] or ""]
+  if rule then rule(msg, vctx) end
+end
+
+function mod:validate_data_spool_each_rcpt(msg, ac, vctx)
+  local to = msg:rcptto()
+  if to == "eachrefused@y.example" then vctx:set_code(550, "5.7.1 not for " .. to) end
+  if to == "eachdropped@y.example" then msg:discard() end
+  if to == "moved@y.example" then msg:rcptto("new@y.example") end
+  if to:find("^same") then msg:header("X-Same", "1") end
+  if to:find("^own") then msg:header("X-For", to) end
+end
+
+function mod:core_final_validation2(msg)
+  local to = msg:rcptto()
+  if to == "done@y.example" then return msys.core.EC_HOOK_DONE end
+  if to == "retry@y.example" then return msys.core.EC_HOOK_RETRY end
+  return msys.core.EC_HOOK_CONT
+end
+"""
+
+HEAD = b"From: ann@x.example\r\nX-Many: a\r\nx-many:  b\r\nSubject: %s\r\nX-Last: \xff\xfe\r\n\tfolded\r\n"
+BODY = b"\r\n..dots\r\n.\xe9\x80\r\n" + b"long " * 150 + b"\r\n"
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with tempfile.TemporaryDirectory(prefix="lumilter-e2e-", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        extra = {"header_size_limit": "200000", "smtpd_soft_error_limit": "1000", "smtpd_hard_error_limit": "1000"}
+        with Site(Path(name), POLICY, extra_main=extra) as made:
+            yield made
+
+
+def told(answer: tuple[int, bytes]) -> str:
+    return f"{answer[0]} {answer[1].decode()}"
+
+
+def send(site: Site, *recipients: str, subject: str = "x", sender: str = "ann@x.example", raw: bytes = b"") -> str:
+    """The first refusal, or the answer to the message; lines joined by LF."""
+    with site.smtp() as client:
+        client.ehlo()
+        answers = [client.mail(sender)]
+        for recipient in recipients:
+            answers.append(client.rcpt(recipient))
+        for answer in answers:
+            if answer[0] >= 400:
+                return told(answer)
+        try:
+            return told(client.data(raw or HEAD % subject.encode() + b"\r\n" + BODY))
+        except smtplib.SMTPDataError as error:
+            return f"{error.smtp_code} {error.smtp_error.decode()}"
+
+
+def delivered(site: Site, *recipients: str, subject: str, raw: bytes = b"") -> Received:
+    answer = send(site, *recipients, subject=subject, raw=raw)
+    assert answer.startswith("250 2.0.0 Ok: queued as "), answer
+    (message,) = site.to(recipients[0])
+    return message
+
+
+def fields(message: Received) -> bytes:
+    """The message without the trace that Postfix put at its top."""
+    lines = message.raw.split(b"\r\n")
+    end = next(at for at, line in enumerate(lines) if at and line[:1] not in b" \t")
+    assert lines[0].startswith(b"Received: from client.example")
+    return b"\r\n".join(lines[end:])
+
+
+# --- what the client hears ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("helo", "answer"),
+    [("refused.example", "550 5.7.1 not you, refused.example"), ("later.example", "450 4.7.1 not now")],
+)
+def test_refused_at_ehlo(site: Site, helo: str, answer: str) -> None:
+    with site.smtp(helo) as client:
+        client.ehlo()  # Postfix keeps the refusal for the next command
+        assert told(client.mail("ann@x.example")) == answer
+
+
+@pytest.mark.parametrize(
+    ("sender", "answer"),
+    [
+        ("refused@x.example", "553 5.1.8 no mail from <refused@x.example>"),
+        ("later@x.example", "451 4.7.1 come back"),
+        ("lines@x.example", "550 5.7.1 first line\n5.7.1 second line\n5.7.1 100% of it"),
+        ("plain@x.example", "550 no status here"),
+    ],
+)
+def test_refused_at_mail_and_the_session_goes_on(site: Site, sender: str, answer: str) -> None:
+    with site.smtp() as client:
+        client.ehlo()
+        assert told(client.mail(sender)) == answer
+        assert client.mail("ann@x.example")[0] == 250
+
+
+@pytest.mark.parametrize(
+    ("sender", "answer"),
+    [
+        ("closed@x.example", "421 4.3.2 closing"),
+        ("hangup@x.example", "421 4.7.1 Service unavailable, try again later"),
+    ],
+)
+def test_421_closes_the_connection(site: Site, sender: str, answer: str) -> None:
+    client = site.smtp()
+    client.ehlo()
+    client.putcmd("MAIL", f"FROM:<{sender}>")
+    assert told(client.getreply()) == answer
+    assert client.file is not None
+    assert client.file.readline() == b""
+    client.close()
+
+
+def test_two_recipients_of_four_are_refused(site: Site) -> None:
+    with site.smtp() as client:
+        client.ehlo()
+        client.mail("ann@x.example")
+        heard = [told(client.rcpt(f"{who}.four@y.example")) for who in ("kept", "refused", "later", "dropped")]
+        assert heard == [
+            "250 2.1.5 Ok",
+            "550 5.1.1 refused.four@y.example is not here",
+            "450 4.2.1 later.four@y.example is greylisted",
+            "250 2.1.5 Ok",
+        ]
+        assert client.data(b"Subject: x\r\n\r\n")[0] == 250
+    assert site.to("kept.four@y.example")[0].recipients == ("kept.four@y.example",)
+
+
+def test_refused_at_data_by_the_list(site: Site) -> None:
+    assert send(site, "atdata@y.example") == "554 5.7.1 refused at DATA"
+    many = [f"many{number}@y.example" for number in range(6)]
+    assert send(site, *many) == "452 4.5.3 6 recipients are too many"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "subject", "answer"),
+    [
+        ("end@y.example", "refuse", "554 5.7.1 refused by content\n5.7.1 see https://x.example/"),
+        ("end@y.example", "later", "451 4.7.1 content is looked at"),
+        ("eachrefused@y.example", "x", "550 5.7.1 not for eachrefused@y.example"),
+        ("done@y.example", "x", "554 5.7.0 Final validation failed"),
+        ("retry@y.example", "x", "451 4.7.0 Final validation failed for now"),
+    ],
+)
+def test_refused_at_the_end_of_the_message(site: Site, recipient: str, subject: str, answer: str) -> None:
+    assert send(site, "other@y.example", recipient, subject=subject) == answer
+    assert not any(set(message.recipients) & {recipient, "other@y.example"} for message in site.sink.messages)

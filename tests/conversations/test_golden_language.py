@@ -17,7 +17,9 @@ RIGHT = """\
 == a case
 policy
     function mod:validate_ehlo(str) print(tostring(str)) end
-    function mod:validate_rcptto(msg, str, ac, vctx) if tostring(str) == "no@a.example" then vctx:set_code(550, "no") end end
+    function mod:validate_rcptto(msg, str, ac, vctx)
+      if tostring(str) == "no@a.example" then vctx:set_code(550, "no") end
+    end
     function mod:validate_data(msg) msg:header("X-Mark", "1") end
 helo client
 mail ann@a.example
@@ -47,7 +49,7 @@ WRONG = {
     "message\n": "message -> discard\n",
     "    client\n": "    other\n",
     "verdict=accept": "verdict=discard",
-    "logs\n": "errors\n    policy.lua:3: boom\nlogs\n",
+    "logs\n": "errors\n    policy.lua:5: boom\nlogs\n",
 }
 
 

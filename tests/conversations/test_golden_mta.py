@@ -50,7 +50,7 @@ def postfix(directory: Path) -> Iterator[Site]:
             directory / "mta",
             f"unix:{socket}",
             relay_port=sink.port,
-            extra_main={"smtpd_authorized_xclient_hosts": "127.0.0.1"},
+            extra_main={"smtpd_authorized_xclient_hosts": "127.0.0.1", "mynetworks": "127.0.0.1 192.0.2.0/24"},
         ) as mta,
     ):
         yield Site(mta, socket, sink)

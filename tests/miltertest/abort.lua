@@ -12,7 +12,7 @@ session("what is counted", function(smtp)
   smtp:rcpt("bob@site.example");
   smtp:rcpt("carol@site.example");
   smtp:message(HEADERS, "Hello.\r\n");
-  smtp:edited(MT_HDRADD, "X-Counted", "message 1, recipients 2");
+  smtp:edited(MT_HDRINSERT, "X-Counted", "message 1, recipients 2");
 
   smtp:mail("alice@client.example");
   smtp:rcpt("bob@site.example");
@@ -21,5 +21,5 @@ session("what is counted", function(smtp)
   smtp:mail("dave@client.example");
   smtp:rcpt("carol@site.example");
   smtp:message(HEADERS, "Hello again.\r\n");
-  smtp:edited(MT_HDRADD, "X-Counted", "message 3, recipients 1");
+  smtp:edited(MT_HDRINSERT, "X-Counted", "message 3, recipients 1");
 end);

@@ -8,7 +8,7 @@ session("ordinary mail is accepted and marked", function(smtp)
   smtp:rcpt("bob@site.example");
   smtp:message({ { "From", "alice@client.example" }, { "Subject", "Lunch" } }, "Hello.\r\n");
 
-  smtp:edited(MT_HDRADD, "X-Demo-Policy", "greeted as client.example from 127.0.0.1 (loopback)");
+  smtp:edited(MT_HDRINSERT, "X-Demo-Policy", "greeted as client.example from 127.0.0.1 (loopback)");
   smtp:not_edited(MT_HDRCHANGE);
   smtp:not_edited(MT_HDRDELETE);
   smtp:not_edited(MT_BODYCHANGE);

@@ -12,7 +12,7 @@ session("an authenticated client", function(smtp)
   smtp:helo("client.example");
   smtp:macros(SMFIC_MAIL, "{auth_authen}", "alice", "{auth_type}", "PLAIN", "{mail_addr}", "alice@client.example");
   send(smtp);
-  smtp:edited(MT_HDRADD, "X-Authenticated", "alice by PLAIN");
+  smtp:edited(MT_HDRINSERT, "X-Authenticated", "alice by PLAIN");
 end);
 
 session("any other", function(smtp)

@@ -14,8 +14,8 @@ session("headers are edited with the fewest actions", function(smtp)
   smtp:edited(MT_HDRDELETE, "X-Secret");
   smtp:edited(MT_HDRDELETE, "x-secret");
   smtp:edited(MT_HDRINSERT, "X-First", "top", 1); -- below the Received header of the MTA, which is number 0
-  smtp:edited(MT_HDRADD, "X-Last", "bottom");
-  smtp:not_edited(MT_HDRADD, "Subject");
+  smtp:edited(MT_HDRINSERT, "X-Last", "bottom");
+  smtp:not_edited(MT_HDRINSERT, "Subject");
   smtp:not_edited(MT_HDRDELETE, "Subject");
   smtp:not_edited(MT_HDRCHANGE, "From");
   smtp:not_edited(MT_BODYCHANGE);
@@ -29,6 +29,6 @@ session("a header from the middle goes to the end: deleted and added", function(
   smtp:message({ { "Subject", "Lunch" }, { "From", "alice@client.example" } }, "Hello.\r\n");
 
   smtp:edited(MT_HDRDELETE, "Subject");
-  smtp:edited(MT_HDRADD, "Subject", "[checked] Lunch");
+  smtp:edited(MT_HDRINSERT, "Subject", "[checked] Lunch");
   smtp:not_edited(MT_HDRDELETE, "X-Secret");
 end);

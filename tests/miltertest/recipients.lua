@@ -10,6 +10,6 @@ session("a recipient that moved", function(smtp)
 
   smtp:edited(MT_RCPTDELETE, "<old@site.example>");
   smtp:edited(MT_RCPTADD, "<new@site.example>");
-  smtp:edited(MT_HDRADD, "X-Demo-Moved", "old@site.example");
+  smtp:edited(MT_HDRINSERT, "X-Demo-Moved", "old@site.example");
   smtp:not_edited(MT_BODYCHANGE);
 end);

@@ -11,6 +11,6 @@ session("one recipient is put off", function(smtp)
   smtp:rcpt("bob@site.example");
   smtp:message({ { "Subject", "Lunch" } }, "Hello.\r\n");
 
-  smtp:edited(MT_HDRADD, "X-Demo-Policy");
+  smtp:edited(MT_HDRINSERT, "X-Demo-Policy");
   smtp:not_edited(MT_RCPTDELETE, "<later@site.example>"); -- the MTA never had it
 end);

@@ -246,6 +246,8 @@ def _edit(command: str, data: bytes) -> Edit:
     match command:
         case "h":
             return AddHeader(strings[0], strings[1])
+        case "i" if number == 2**31 - 1:  # how the wire adds
+            return AddHeader(strings[0], strings[1])
         case "i":
             return InsertHeader(number, strings[0], strings[1])
         case "m":

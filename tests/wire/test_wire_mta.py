@@ -124,11 +124,10 @@ def test_every_edit(site: Site) -> None:
     with wire(site, Outcome(Action.CONTINUE, edits=edits)):
         assert send(site)[0] == 250
         (message,) = site.sink.wait(before + 1)[before:]
-    same = site.name == "postfix"  # Sendmail puts a header before the first of the same name
     expected = [b"Received", b"X-Top", b"Received", b"Date", b"From", b"Message-Id", b"X-Tight"]
-    expected += [b"X-Wide", b"X-Added", b"X-Tight"] if same else [b"X-Tight", b"X-Wide", b"X-Added"]
+    expected += [b"X-Wide", b"X-Added", b"X-Tight"]
     assert [name for name, _ in message.headers] == expected
-    assert message.values(b"X-Tight") == ([b"changed", b"also"] if same else [b"also", b"changed"])
+    assert message.values(b"X-Tight") == [b"changed", b"also"]
     assert "\r\nX-Added: ädded\r\n\tfolded\r\n".encode() in message.raw
     assert b"\r\nX-Tight:changed\r\nX-Wide:  wide\r\n" in message.raw
     assert b"\r\nX-Tight:also\r\n" in message.raw

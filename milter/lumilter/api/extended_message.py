@@ -139,7 +139,7 @@ def address_header(msg: MailMessage, headername: str, component: str | None = No
     component: "all" (default, the whole address), "localpart", "user", "detail" (of user+detail) or "domain".
     """
     found = []
-    for text in msg.content.headers.get(headername):
+    for text in msg.content.headers.undecoded(headername):  # an encoded word can't spell an address
         found.extend(addresses.addresses(text, component or "all"))
     return found
 

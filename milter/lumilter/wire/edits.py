@@ -66,8 +66,12 @@ def _bracketed(address: str, what: str) -> str:
     return "<" + _address(address, what) + ">"
 
 
+END = 2**31 - 1
+"""An index behind all headers. A plain addition would go, in Sendmail, before the first header of that name."""
+
+
 def _add_header(edit: AddHeader, terms: Terms) -> tuple[Any, ...]:
-    return "addheader", _name(edit.name), _value(edit.name, edit.value, terms)
+    return "addheader", _name(edit.name), _value(edit.name, edit.value, terms), END
 
 
 def _insert_header(edit: InsertHeader, terms: Terms) -> tuple[Any, ...]:

@@ -6,13 +6,16 @@ The law: one site for all tests. The policy decides by addresses and subjects, e
 from __future__ import annotations
 
 import smtplib
+import subprocess
 import tempfile
 from collections.abc import Iterator
+from email.header import decode_header, make_header
 from pathlib import Path
 
 import pytest
 
 from support.mail_site import Site
+from support.postfix import PrivatePostfix
 from support.sink import Received
 
 POLICY = r"""
@@ -216,3 +219,126 @@ def test_refused_at_data_by_the_list(site: Site) -> None:
 def test_refused_at_the_end_of_the_message(site: Site, recipient: str, subject: str, answer: str) -> None:
     assert send(site, "other@y.example", recipient, subject=subject) == answer
     assert not any(set(message.recipients) & {recipient, "other@y.example"} for message in site.sink.messages)
+
+
+# --- what arrives ---------------------------------------------------------------------------------------------------
+
+KEPT = b"From: ann@x.example\r\n"
+MANY = b"X-Many: a\r\nx-many:  b\r\n"
+LAST = b"X-Last: \xff\xfe\r\n\tfolded\r\n"
+
+
+def test_what_no_rule_touches_arrives_byte_for_byte(site: Site) -> None:
+    message = delivered(site, "same.bytes@y.example", subject="untouched")
+    assert fields(message) == HEAD % b"untouched" + b"X-Same: 1\r\n\r\n" + BODY
+
+
+@pytest.mark.parametrize(
+    ("rule", "head"),
+    [
+        ("append", KEPT + MANY + b"Subject: append\r\n" + LAST + b"X-Many: appended\r\n"),
+        ("replace", KEPT + b"Subject: replace\r\n" + LAST + b"X-Many: replaced\r\n"),
+        ("prepend", b"X-Top: one\r\nX-Top: two\r\n" + KEPT + MANY + b"Subject: prepend\r\n" + LAST),
+        ("delete", KEPT + b"Subject: delete\r\n" + LAST),
+        ("several", KEPT + b"Subject: several\r\n" + LAST + b"X-Many: n1\r\nX-Many: n2\r\nX-Many: n3\r\n"),
+    ],
+)
+def test_headers(site: Site, rule: str, head: bytes) -> None:
+    message = delivered(site, f"head.{rule}@y.example", subject=rule)
+    assert fields(message) == head + b"\r\n" + BODY
+
+
+def test_encoded_words_are_read_and_written(site: Site) -> None:
+    head = b"Subject: encode\r\nX-Word: =?iso-8859-1?Q?Gr=FC=DFe?= =?utf-8?B?4oKs?=\r\n"
+    message = delivered(site, "encode@y.example", subject="encode", raw=head + b"\r\nx\r\n")
+    assert fields(message).startswith(head)
+    (value,) = message.values(b"X-Read")
+    assert value.isascii()
+    assert str(make_header(decode_header(value.decode()))) == "Grüße€ für alle"
+
+
+def _huge(lines: int) -> bytes:
+    return b"Subject: huge\r\nX-Huge: " + b"\r\n ".join([b"x" * 98] * lines) + b"\r\n"
+
+
+def test_a_header_of_59_kb(site: Site) -> None:
+    message = delivered(site, "huge@y.example", subject="huge", raw=_huge(580) + b"\r\nx\r\n")
+    assert fields(message) == _huge(580) + b"X-Length: %d\r\n\r\nx\r\n" % (99 * 580 - 1)
+
+
+def test_of_a_header_of_100_kb_postfix_keeps_60000_octets(site: Site) -> None:
+    """It cuts where there is a milter, whatever header_size_limit says; the policy sees what will arrive."""
+    message = delivered(site, "cut@y.example", subject="huge", raw=_huge(1000) + b"\r\nx\r\n")
+    head, _, length = fields(message).partition(b"\r\nX-Length: ")
+    assert _huge(1000).startswith(head)
+    (value,) = message.values(b"X-Huge")
+    assert 59_000 < len(value) < 61_000
+    assert length == b"%d\r\n\r\nx\r\n" % len(value)
+
+
+# --- whom it reaches ------------------------------------------------------------------------------------------------
+
+
+def test_recipients_are_added_and_removed(site: Site) -> None:
+    message = delivered(site, "add@y.example", subject="add")
+    assert sorted(message.recipients) == ["add@y.example", "added1@y.example", "added2@y.example"]
+    message = delivered(site, "left@y.example", "removed@y.example", subject="remove")
+    assert message.recipients == ("left@y.example",)
+
+
+def test_one_recipient_is_readdressed_and_one_dropped(site: Site) -> None:
+    answer = send(site, "moved@y.example", "eachdropped@y.example", "stays@y.example")
+    assert answer.startswith("250 ")
+    assert sorted(site.to("new@y.example")[0].recipients) == ["new@y.example", "stays@y.example"]
+
+
+@pytest.mark.parametrize(("rule", "sender"), [("sender", "changed@z.example"), ("null", "")])
+def test_the_sender_is_changed(site: Site, rule: str, sender: str) -> None:
+    assert delivered(site, f"{rule}.from@y.example", subject=rule).sender == sender
+
+
+def test_discarded_mail_is_accepted_and_reaches_nobody(site: Site) -> None:
+    before = len(site.log())
+    assert send(site, "nobody@y.example", subject="discard").startswith("250 ")
+    assert send(site, "eachdropped@y.example").startswith("250 ")
+    assert send(site, "dropped@y.example").startswith("250 ")
+    delivered(site, "after.discard@y.example", subject="x")
+    reached = {recipient for message in site.sink.messages for recipient in message.recipients}
+    assert not reached & {"nobody@y.example", "eachdropped@y.example", "dropped@y.example"}
+    assert sum("verdict=discard" in line for line in site.log()[before:]) == 3
+
+
+def test_the_same_change_for_all_is_made_a_different_one_puts_the_mail_off(site: Site) -> None:
+    message = delivered(site, "same.1@y.example", "same.2@y.example", subject="x")
+    assert message.values(b"X-Same") == [b"1"]
+    before = len(site.log())
+    why = "recipients need different messages, which this server can't split yet"
+    assert send(site, "own.1@y.example", "own.2@y.example") == f"451 4.3.5 {why}"
+    assert any(f"error: {why} queue_id=" in line for line in site.log()[before:])
+    assert delivered(site, "own.1@y.example", subject="x").values(b"X-For") == [b"own.1@y.example"]
+
+
+def test_quarantined_mail_is_in_the_hold_queue(site: Site) -> None:
+    assert isinstance(site.server, PrivatePostfix)
+    assert send(site, "held@y.example", subject="quarantine").startswith("250 ")
+    (held,) = [entry for entry in site.server.queue() if entry["queue_name"] == "hold"]
+    assert [recipient["address"] for recipient in held["recipients"]] == ["held@y.example"]
+    postcat = ["/usr/sbin/postcat", "-c", site.server.directory / "etc", "-bh", "-q", held["queue_id"]]
+    kept = subprocess.run(postcat, check=True, capture_output=True).stdout
+    assert kept.endswith((HEAD % b"quarantine" + b"\r\n" + BODY).replace(b"\r\n", b"\n"))
+
+
+# --- several messages -----------------------------------------------------------------------------------------------
+
+
+def test_rset_forgets_the_transaction(site: Site) -> None:
+    with site.smtp() as client:
+        client.ehlo()
+        client.mail("forgotten@x.example")
+        client.rcpt("forgotten@y.example")
+        client.rset()
+        client.mail("ann@x.example")
+        client.rcpt("remembered@y.example")
+        client.data(HEAD % b"x" + b"\r\n" + BODY)
+    message = site.to("remembered@y.example")[0]
+    assert (message.sender, message.recipients) == ("ann@x.example", ("remembered@y.example",))

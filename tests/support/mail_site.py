@@ -1,4 +1,4 @@
-"""A mail site in one piece: `lumilter serve` with a policy, an MTA of its own that asks it, and the sink where mail ends.
+"""A mail site in one piece: `lumilter serve` with a policy, its own MTA that asks it, and the sink where mail ends.
 
 The law: everything is a process or a thread that the Site started, and each is ended by its own pid; what a test sees
 is what a client, the next hop or an administrator with the log would see.

@@ -16,7 +16,7 @@ from lumilter.calls import Here
 from lumilter.daemon import log
 from lumilter.errors import ScriptError
 from lumilter.session.events import Abort, Action, Close, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
-from lumilter.session.session import RunHook
+from lumilter.session.steps import RunHook
 from support.drive import BODY, CONNECT, Drive
 
 TEXT = st.binary(max_size=30).map(lambda raw: raw.decode("utf-8", "surrogateescape")) | st.text(max_size=30)

@@ -28,7 +28,7 @@ from lumilter.session.events import (
     Rcpt,
 )
 from lumilter.session.mail import ListNode, MailMessage
-from lumilter.session.session import Module, RunHook
+from lumilter.session.steps import Module, RunHook
 from lumilter.session.strings import EcString
 from lumilter.session.verdict import OnError, Options
 from support.drive import BODY, CONNECT, HEADERS, Drive

@@ -14,7 +14,7 @@ from lumilter.errors import LimitError, ScriptError, SplitError
 from lumilter.session import phases, verdict
 from lumilter.session.context import ValidateContext
 from lumilter.session.events import Action, AddHeader, Outcome, Reply
-from lumilter.session.session import RunHook
+from lumilter.session.steps import RunHook
 from lumilter.session.verdict import OnError, Options, reply
 from support.drive import Drive
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lumilter.errors import ScriptError
 from lumilter.session.events import Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
-from lumilter.session.session import HookDone, Module, Pause, RunHook, Session
+from lumilter.session.session import Session
+from lumilter.session.steps import HookDone, Module, Pause, RunHook
 from lumilter.session.verdict import Options
 
 Decide = Callable[[RunHook], object]

@@ -16,7 +16,8 @@ from lumilter.host.host import LuaSettings, Script
 from lumilter.host.tasks import Limits
 from lumilter.services import Services
 from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
-from lumilter.session.session import HookRun, Session
+from lumilter.session.session import Session
+from lumilter.session.steps import HookRun
 from lumilter.session.verdict import Options
 
 CONNECT = Connect("client.example", "inet", "192.0.2.1", 40000, {"daemon_addr": "192.0.2.25", "daemon_port": "25"})

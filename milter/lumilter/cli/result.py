@@ -32,7 +32,8 @@ from lumilter.session.events import (
     ReplaceBody,
     Reply,
 )
-from lumilter.session.session import HookRun, Session
+from lumilter.session.session import Session
+from lumilter.session.steps import HookRun
 
 EX_SOFTWARE = 70
 STATUS = {"accept": 0, "tempfail": 75, "reject": 77, "discard": 99}

@@ -22,7 +22,8 @@ from lumilter.host.tasks import Limits, Tasks
 from lumilter.host.thread import LuaThread
 from lumilter.host.values import from_wire, to_wire
 from lumilter.session import phases
-from lumilter.session.session import HookDone, Module, Pause, RunHook, Session
+from lumilter.session.session import Session
+from lumilter.session.steps import HookDone, Module, Pause, RunHook
 
 log = logging.getLogger("lumilter.script")
 

@@ -7,7 +7,7 @@ ScriptError) for each RunHook, and returns the Outcome. Which hooks run is in `p
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from lumilter.errors import LimitError, ScriptError, SplitError
 from lumilter.session import context, phases, verdict
@@ -43,76 +43,8 @@ from lumilter.session.mail import (
     new_message,
 )
 from lumilter.session.phases import Arg, Hook, Result
+from lumilter.session.steps import Envelope, HookDone, HookRun, Module, Pause, RunHook, Steps, Trace
 from lumilter.session.strings import EcString
-
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """A registered module as the session knows it: its name and the hooks it defines."""
-
-    name: str
-    hooks: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class RunHook:
-    """Ask for one hook of one module to be run."""
-
-    module: Module
-    hook: Hook
-    args: tuple[object, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class HookDone:
-    """What the hook returned, and how long it took in milliseconds."""
-
-    value: object
-    ms: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Ask to be sent None after that many seconds."""
-
-    seconds: float
-
-
-Steps = Generator[RunHook | Pause, HookDone | None, Outcome]
-
-
-@dataclass(frozen=True, slots=True)
-class HookRun:
-    """One line of the session's trace."""
-
-    phase: str
-    module: str
-    hook: str
-    result: str
-    ms: float
-    recipient: str = ""
-
-
-@dataclass(slots=True)
-class Trace:
-    """What happened since the last message, for logs and `lumilter test`."""
-
-    runs: list[HookRun] = field(default_factory=list)
-    errors: list[ScriptError | SplitError] = field(default_factory=list)
-
-    def clear(self) -> None:
-        self.runs.clear()
-        self.errors.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """The envelope of the last message as the MTA showed it, which outlives its transaction, for logs."""
-
-    msg_id: str = ""
-    sender: str = ""
-    recipients: tuple[str, ...] = ()
-    discarded: str = ""
 
 
 class Session:

@@ -1,0 +1,84 @@
+"""What a session asks for, step by step, and what it remembers of it.
+
+The law: plain data. A session yields RunHook and Pause and is sent HookDone; its trace and last envelope are for those
+who write about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+from lumilter.errors import ScriptError, SplitError
+from lumilter.session.events import Outcome
+from lumilter.session.phases import Hook
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A registered module as the session knows it: its name and the hooks it defines."""
+
+    name: str
+    hooks: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunHook:
+    """Ask for one hook of one module to be run."""
+
+    module: Module
+    hook: Hook
+    args: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HookDone:
+    """What the hook returned, and how long it took in milliseconds."""
+
+    value: object
+    ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Ask to be sent None after that many seconds."""
+
+    seconds: float
+
+
+Steps = Generator[RunHook | Pause, HookDone | None, Outcome]
+"""What `Session.handle` returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class HookRun:
+    """One line of the session's trace."""
+
+    phase: str
+    module: str
+    hook: str
+    result: str
+    ms: float
+    recipient: str = ""
+
+
+@dataclass(slots=True)
+class Trace:
+    """What happened since the last message, for logs and `lumilter test`."""
+
+    runs: list[HookRun] = field(default_factory=list)
+    errors: list[ScriptError | SplitError] = field(default_factory=list)
+
+    def clear(self) -> None:
+        self.runs.clear()
+        self.errors.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """The envelope of the last message as the MTA showed it, which outlives its transaction, for logs."""
+
+    msg_id: str = ""
+    sender: str = ""
+    recipients: tuple[str, ...] = ()
+    discarded: str = ""

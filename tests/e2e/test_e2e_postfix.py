@@ -1,0 +1,337 @@
+"""Sessions through a real Postfix whose order on the wire matters: pipelining, parallel clients, clients that wait.
+
+The law: nothing here depends on how long something takes; that a client is not answered yet is said after others were.
+"""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import dns.message
+import pytest
+
+from support.dns_server import Answer, DnsServer, reply
+from support.site import Serve, Site, until
+from support.smtp_client import MESSAGE, SmtpClient
+
+RECIPIENTS = """
+    function mod:validate_rcptto(msg, str, ac, vctx)
+      local address = tostring(str)
+      if address == "gone@example.com" then vctx:set_code(550, "5.1.1 no such user") end
+      if address == "later@example.com" then vctx:set_code(451, "4.7.1 try later") end
+    end
+    function mod:validate_data(msg, ac, vctx)
+      msg:header("X-Count", vctx:get(msys.core.VCTX_CONN, "connection_message_count"))
+    end
+"""
+
+
+def test_pipelined_commands_are_answered_in_order(site: Site, serve: Serve) -> None:
+    serve(RECIPIENTS)
+    with SmtpClient(site.port) as client:
+        client.ask("EHLO client.example")
+        recipients = ("a@example.com", "gone@example.com", "b@example.com", "later@example.com", "c@example.com")
+        client.send("MAIL FROM:<ann@example.org>", *(f"RCPT TO:<{each}>" for each in recipients), "DATA")
+        assert [client.answer() for _ in range(7)] == [
+            "250 2.1.0 Ok",
+            "250 2.1.5 Ok",
+            "550 5.1.1 no such user",
+            "250 2.1.5 Ok",
+            "451 4.7.1 try later",
+            "250 2.1.5 Ok",
+            "354 End data with <CR><LF>.<CR><LF>",
+        ]
+        client.send(MESSAGE + b".")
+        assert client.answer().startswith("250 ")
+    assert site.recipients() == ["a@example.com", "b@example.com", "c@example.com"]
+
+
+def test_pipelined_data_without_recipients_is_refused_by_the_mta(site: Site, serve: Serve) -> None:
+    serve(RECIPIENTS)
+    with SmtpClient(site.port) as client:
+        client.ask("EHLO client.example")
+        client.send("MAIL FROM:<ann@example.org>", "RCPT TO:<gone@example.com>", "DATA", "RSET", "NOOP")
+        heard = [client.answer()[:3] for _ in range(5)]
+        assert heard == ["250", "550", "554", "250", "250"]
+        assert client.deliver("bob@example.com").startswith("250 ")
+    assert [message.values(b"X-Count") for message in site.arrived()] == [[b"2"]]
+
+
+def test_messages_follow_each_other_without_a_pause(site: Site, serve: Serve) -> None:
+    serve(RECIPIENTS)
+    with SmtpClient(site.port) as client:
+        client.ask("EHLO client.example")
+        for number in (1, 2, 3):
+            begin = ("MAIL FROM:<ann@example.org>", f"RCPT TO:<bob{number}@example.com>", "DATA")
+            client.send(*([MESSAGE + b"."] if number > 1 else []), *begin)
+            answers = [client.answer()[:3] for _ in range(3 + (number > 1))]
+            assert answers == [*(["250"] if number > 1 else []), "250", "250", "354"]
+        client.send(MESSAGE + b".", "QUIT")
+        assert [client.answer()[:3] for _ in range(2)] == ["250", "221"]
+    seen = {message.recipients: message.values(b"X-Count") for message in site.arrived()}
+    assert seen == {(f"bob{number}@example.com",): [str(number).encode()] for number in (1, 2, 3)}
+
+
+def test_parallel_sessions_do_not_mix(site: Site, serve: Serve) -> None:
+    serve("""
+    function mod:validate_ehlo(str) self.helo = tostring(str) end
+    function mod:validate_mailfrom(str, ac, vctx)
+      vctx:set(msys.core.VCTX_MESS, "from", tostring(str))
+      msys.sleep(0.01)
+    end
+    function mod:validate_data(msg, ac, vctx)
+      msys.sleep(0.01)
+      msg:header("X-Session", self.helo .. " " .. vctx:get(msys.core.VCTX_MESS, "from") .. " " .. msg:mailfrom())
+    end
+""")
+
+    def session(number: int) -> list[str]:
+        with SmtpClient(site.port) as client:
+            return [
+                client.deliver(
+                    f"to{number}.{turn}@x.example", sender=f"from{number}.{turn}@x.example", helo=f"h{number}"
+                )
+                for turn in range(3)
+            ]
+
+    with ThreadPoolExecutor(20) as pool:
+        heard = [answer for answers in pool.map(session, range(20)) for answer in answers]
+    assert all(answer.startswith("250 ") for answer in heard), heard
+    arrived = site.arrived()
+    assert len(arrived) == 60
+    for message in arrived:
+        number, turn = message.recipients[0].removeprefix("to").removesuffix("@x.example").split(".")
+        sender = f"from{number}.{turn}@x.example"
+        assert message.sender == sender
+        assert message.values(b"X-Session") == [f"h{number} {sender} {sender}".encode()]
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"),
+    [
+        ('error("boom")', "5: boom"),
+        ("local none = nil; none()", "5: attempt to call local 'none'"),
+        ("while true do end", "5: the hook passed its instruction budget"),
+        ("while true do pcall(function() while true do end end) end", "5: the hook passed its instruction budget"),
+        ("msys.sleep(3600)", "5: the hook passed its deadline (0.5 s) while it waited"),
+        # Where memory ends LuaJIT keeps no frames: the line is the hook's.
+        ('local t = {} while true do t[#t + 1] = string.rep("x", 1e6) .. #t end', "3: not enough memory"),
+    ],
+    ids=["error", "nil", "loop", "loop in pcall", "sleeps", "memory"],
+)
+def test_a_script_fails_in_one_session_while_others_deliver(fault: str, text: str, site: Site, serve: Serve) -> None:
+    daemon = serve(
+        f"""
+    function mod:validate_rcptto(msg, str, ac, vctx)
+      if tostring(str) == "bad@example.com" then
+        {fault}
+      end
+      vctx:set(msys.core.VCTX_MESS, "seen", "1")
+    end
+    function mod:validate_data(msg, ac, vctx) msg:header("X-Seen", vctx:get(msys.core.VCTX_MESS, "seen")) end
+""",
+        '[lua]\ninstructions = 1000000\ndeadline = 0.5\nmax_memory = "48M"',
+    )
+    together = threading.Barrier(21)
+
+    def good(number: int) -> str:
+        with SmtpClient(site.port) as client:
+            together.wait(60)
+            return client.deliver(f"to{number}@example.com")
+
+    def bad() -> list[str]:
+        with SmtpClient(site.port) as client:
+            together.wait(60)
+            return [client.deliver("bad@example.com") for _ in range(3)]
+
+    with ThreadPoolExecutor(21) as pool:
+        failing = pool.submit(bad)
+        heard = list(pool.map(good, range(20)))
+        assert failing.result() == ["451 4.3.0 local policy error"] * 3
+    assert all(answer.startswith("250 ") for answer in heard), heard
+    assert site.recipients() == sorted(f"to{number}@example.com" for number in range(20))
+    assert all(message.values(b"X-Seen") == [b"1"] for message in site.sink.messages)
+    assert len(daemon.errors) == 3
+    assert all(f"policy.lua:{text}" in line for line in daemon.errors), daemon.errors
+
+
+def test_a_slow_name_server_delays_only_the_session_that_asks_it(site: Site, serve: Serve) -> None:
+    gate = threading.Event()
+
+    def answer(query: dns.message.Message, transport: str) -> Answer:
+        name = query.question[0].name.to_text(True)
+        if name.startswith("slow"):
+            gate.wait(60)
+        return reply(query, f"{name}. 60 IN A 192.0.2.80")
+
+    with DnsServer(answer) as names:
+        serve(
+            """
+    function mod:validate_mailfrom(str, ac, vctx)
+      local domain = tostring(str):match("@(.*)")
+      local found, err = msys.dnsLookup(domain, "a")
+      if not found then vctx:set_code(451, "4.4.3 " .. domain .. ": " .. err) return end
+      vctx:set(msys.core.VCTX_MESS, "address", found[1])
+    end
+    function mod:validate_data(msg, ac, vctx) msg:header("X-Address", vctx:get(msys.core.VCTX_MESS, "address")) end
+""",
+            f'[dns]\nservers = ["{names.address}"]\ntimeout = 60\n[lua]\ndeadline = 60',
+        )
+        slow = [SmtpClient(site.port) for _ in range(5)]
+        try:
+            for number, client in enumerate(slow):
+                client.__enter__()
+                client.ask("EHLO client.example")
+                client.send(f"MAIL FROM:<ann@slow{number}.example>")
+            until(lambda: len({name for _, name, _ in names.queries if name.startswith("slow")}) == 5)
+            for number in range(5):
+                with SmtpClient(site.port) as client:
+                    heard = client.deliver("bob@example.com", sender=f"ann@fast{number}.example")
+                    assert heard.startswith("250 "), heard
+            assert not any(client.is_answered() for client in slow)
+            gate.set()
+            for client in slow:
+                assert client.answer() == "250 2.1.0 Ok"
+        finally:
+            gate.set()
+            for client in slow:
+                client.vanish()
+        assert [message.values(b"X-Address") for message in site.arrived()] == [[b"192.0.2.80"]] * 5
+
+
+def test_a_name_server_that_never_answers_is_the_scripts_to_judge(site: Site, serve: Serve) -> None:
+    with DnsServer(lambda query, transport: None) as names:
+        serve(
+            """
+    function mod:validate_mailfrom(str, ac, vctx)
+      local found, err = msys.dnsLookup("example.org", "a")
+      if not found then vctx:set_code(451, "4.4.3 " .. err) end
+    end
+""",
+            f'[dns]\nservers = ["{names.address}"]\ntimeout = 0.3',
+        )
+        with SmtpClient(site.port) as client:
+            assert client.deliver("bob@example.com") == "451 4.4.3 TIMEOUT"
+
+
+def test_a_tarpit_holds_only_its_own_client(site: Site, serve: Serve) -> None:
+    serve("""
+    function mod:validate_mailfrom(str, ac, vctx)
+      if tostring(str) == "slow@example.org" then vctx:tarpit(5) end
+    end
+""")
+    with SmtpClient(site.port) as held:
+        held.ask("EHLO client.example")
+        held.send("MAIL FROM:<slow@example.org>")
+        for _ in range(3):
+            with SmtpClient(site.port) as client:
+                assert client.deliver("bob@example.com").startswith("250 ")
+        assert not held.is_answered()
+        assert held.answer() == "250 2.1.0 Ok"
+    assert len(site.arrived()) == 3
+
+
+def test_a_client_that_vanishes_within_its_message_leaves_nothing(site: Site, serve: Serve) -> None:
+    daemon = serve("""
+    function mod:validate_data(msg) msg:header("X-Seen", "1") end
+    function mod:validate_dealloc() print("dealloc") end
+""")
+    with SmtpClient(site.port) as client:
+        for line in ("EHLO client.example", "MAIL FROM:<a@example.org>", "RCPT TO:<lost@example.com>", "DATA"):
+            client.ask(line)
+        client.send(MESSAGE, b"half of a line")
+    site.mta.wait_log("lost connection after DATA")
+    with SmtpClient(site.port) as client:
+        assert client.deliver("bob@example.com").startswith("250 ")
+    assert site.recipients() == ["bob@example.com"]
+    daemon.wait_log("dealloc")
+    assert daemon.errors == []
+
+
+def test_a_refused_client_hears_why(site: Site, serve: Serve) -> None:
+    serve("""
+    function mod:validate_connect(ac, vctx)
+      local peer = tostring(ac.remote_addr)
+      if peer:find("192.0.2.66", 1, true) == 1 then vctx:set_code(554, "5.7.1 " .. peer .. " is listed") end
+      if peer:find("192.0.2.67", 1, true) == 1 then vctx:set_code(451, "4.7.1 too busy") end
+      if peer:find("192.0.2.68", 1, true) == 1 then vctx:set_code(421, "4.7.0 go away") end
+    end
+""")
+    with SmtpClient(site.port) as client:
+        client.ask("XCLIENT ADDR=192.0.2.66 PORT=1025 NAME=[UNAVAILABLE]")
+        assert client.deliver("bob@example.com") == "554 5.7.1 192.0.2.66:1025 is listed"
+    with SmtpClient(site.port) as client:
+        client.ask("XCLIENT ADDR=192.0.2.67 NAME=[UNAVAILABLE]")
+        assert client.deliver("bob@example.com").startswith("4")
+    with SmtpClient(site.port) as client:
+        client.ask("XCLIENT ADDR=192.0.2.68 NAME=[UNAVAILABLE]")
+        assert client.deliver("bob@example.com").startswith("4") or client.answer() == ""
+    with SmtpClient(site.port) as client:
+        assert client.deliver("bob@example.com").startswith("250 ")
+    assert len(site.arrived()) == 1
+
+
+def test_a_client_that_is_to_go_at_helo_delivers_nothing(site: Site, serve: Serve) -> None:
+    serve("""
+    function mod:validate_ehlo(str, ac, vctx)
+      if tostring(str) == "bad.example" then vctx:disconnect(550, "5.7.1 no") end
+    end
+""")
+    with SmtpClient(site.port) as client:
+        client.ask("EHLO bad.example")  # Postfix keeps the refusal for the next command
+        assert client.deliver("bob@example.com", helo="bad.example") == "550 5.7.1 no"
+        assert client.ask("RCPT TO:<bob@example.com>")[:1] == "5"
+        assert client.ask("DATA")[:1] == "5"
+    assert site.arrived() == []
+
+
+def test_a_large_message_passes_byte_for_byte(site: Site, serve: Serve) -> None:
+    serve('function mod:validate_data(msg) msg:header("X-Size", tostring(msg:get_message_size())) end')
+    line = bytes(byte for byte in range(1, 256) if byte not in b"\r\n") * 3
+    body = b"\r\n".join([line, b".", b"..", b".dots", b"", line] * 3000) + b"\r\n"
+    head = b"From: ann@example.org\r\nX-Raw: \xff\xfe\r\n"
+    with SmtpClient(site.port) as client:
+        heard = client.deliver("bob@example.com", message=head + b"\r\n" + body.replace(b"\r\n.", b"\r\n.."))
+    assert heard.startswith("250 "), heard
+    (message,) = site.arrived()
+    assert message.body == body
+    assert message.raw.endswith(head + b"X-Size: %d\r\n\r\n" % len(head + b"\r\n" + body) + body)
+
+
+def test_tls_and_login_become_context_variables(site: Site, serve: Serve) -> None:
+    key = site.socket.parent / "key.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=mx.test -keyout - -out -"
+    key.write_bytes(subprocess.run(command.split(), check=True, capture_output=True).stdout)
+    key.chmod(0o600)
+    extra = {"smtpd_tls_chain_files": str(key), "smtpd_tls_security_level": "may", "smtpd_sasl_auth_enable": "yes"}
+    site.mta.reload(**extra)
+    serve("""
+    function mod:validate_ehlo(str) self.helos = (self.helos or 0) + 1 end
+    function mod:validate_data(msg, ac, vctx)
+      local get = function(key) return key .. "=" .. vctx:get(msys.core.VCTX_CONN, key) end
+      local cipher = vctx:get(msys.core.VCTX_CONN, "tls_cipher")
+      msg:header("X-Tls", get("tls") .. " " .. get("tls_version") .. (cipher == "" and "" or " cipher"))
+      msg:header("X-Auth", get("auth_user") .. " " .. get("auth_status") .. " " .. get("can_relay"))
+      msg:header("X-Helos", tostring(self.helos))
+    end
+""")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with smtplib.SMTP("127.0.0.1", site.port, "client.example") as tls:
+            tls.starttls(context=context)
+            tls.sendmail("a@example.org", ["tls@example.com"], MESSAGE)
+        with SmtpClient(site.port) as login:
+            login.ask("XCLIENT ADDR=192.0.2.1 NAME=client.example LOGIN=ann")
+            assert login.deliver("auth@example.com").startswith("250 ")
+        arrived = {message.recipients[0]: message for message in site.arrived()}  # a reload delays what is on its way
+    finally:
+        site.mta.reload(smtpd_tls_chain_files="", smtpd_tls_security_level="none", smtpd_sasl_auth_enable="no")
+    assert arrived["tls@example.com"].values(b"X-Tls") == [b"tls=true tls_version=TLSv1.3 cipher"]
+    assert arrived["tls@example.com"].values(b"X-Auth") == [b"auth_user= auth_status= can_relay="]
+    assert arrived["tls@example.com"].values(b"X-Helos") == [b"2"]
+    assert arrived["auth@example.com"].values(b"X-Auth") == [b"auth_user=ann auth_status=pass can_relay=true"]

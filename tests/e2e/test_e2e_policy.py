@@ -18,78 +18,7 @@ from support.mail_site import Site
 from support.postfix import PrivatePostfix
 from support.sink import Received
 
-POLICY = r"""
-function mod:validate_ehlo(str, ac, vctx)
-  local name = tostring(str)
-  if name == "refused.example" then vctx:set_code(550, "5.7.1 not you, " .. name) end
-  if name == "later.example" then vctx:set_code(450, "4.7.1 not now") end
-end
-
-function mod:validate_mailfrom(str, ac, vctx)
-  local from = tostring(str)
-  if from == "refused@x.example" then vctx:set_code(553, "5.1.8 no mail from <" .. from .. ">") end
-  if from == "later@x.example" then vctx:set_code(451, "4.7.1 come back") end
-  if from == "lines@x.example" then vctx:set_code(550, "5.7.1 first line\nsecond line\r\n100% of it") end
-  if from == "plain@x.example" then vctx:set_code(550, "no status here") end
-  if from == "closed@x.example" then vctx:set_code(421, "4.3.2 closing") end
-  if from == "hangup@x.example" then vctx:disconnect() end
-end
-
-function mod:validate_rcptto(msg, str, ac, vctx)
-  local to = tostring(str)
-  if to:find("^refused") then vctx:set_code(550, "5.1.1 " .. to .. " is not here") end
-  if to:find("^later") then vctx:set_code(450, "4.2.1 " .. to .. " is greylisted") end
-  if to:find("^dropped") then msg:discard("250 2.0.0 dropped") end
-end
-
-function mod:validate_rcptto_list(list, vctx)
-  local count = 0
-  while list do
-    if tostring(list.object) == "atdata@y.example" then vctx:set_code(554, "5.7.1 refused at DATA") end
-    count, list = count + 1, list.next
-  end
-  if count > 5 then vctx:set_code(452, "4.5.3 " .. count .. " recipients are too many") end
-end
-
-local rules = {}
-
-function rules.refuse(msg, vctx) vctx:set_code(554, "5.7.1 refused by content\nsee https://x.example/") end
-function rules.later(msg, vctx) vctx:set_code(451, "4.7.1 content is looked at") end
-function rules.discard(msg) msg:discard("250 2.0.0 unwanted") end
-function rules.append(msg) msg:header("X-Many", "appended", "append") end
-function rules.replace(msg) msg:header("X-Many", "replaced") end
-function rules.prepend(msg) msg:header("X-Top", {"one", "two"}, "prepend") end
-function rules.delete(msg) msg:header("X-Many", "") end
-function rules.several(msg) msg:header("X-Many", {"n1", "n2", "n3"}) end
-function rules.encode(msg) msg:header("X-Read", msg:header("X-Word")[1] .. " für alle") end
-function rules.huge(msg) msg:header("X-Length", tostring(#msg:header("X-Huge")[1])) end
-function rules.add(msg, vctx) vctx:add_recipient({"added1@y.example", "added2@y.example"}) end
-function rules.remove(msg, vctx) vctx:remove_recipient("removed@y.example") end
-function rules.sender(msg) msg:mailfrom("changed@z.example") end
-function rules.null(msg) msg:mailfrom("") end
-function rules.quarantine(msg) msg:quarantine("held for a look") end
-
-function mod:validate_data(msg, ac, vctx)
-  local rule = rules[msg:header("Subject")[1] or ""]
-  if rule then rule(msg, vctx) end
-end
-
-function mod:validate_data_spool_each_rcpt(msg, ac, vctx)
-  local to = msg:rcptto()
-  if to == "eachrefused@y.example" then vctx:set_code(550, "5.7.1 not for " .. to) end
-  if to == "eachdropped@y.example" then msg:discard() end
-  if to == "moved@y.example" then msg:rcptto("new@y.example") end
-  if to:find("^same") then msg:header("X-Same", "1") end
-  if to:find("^own") then msg:header("X-For", to) end
-end
-
-function mod:core_final_validation2(msg)
-  local to = msg:rcptto()
-  if to == "done@y.example" then return msys.core.EC_HOOK_DONE end
-  if to == "retry@y.example" then return msys.core.EC_HOOK_RETRY end
-  return msys.core.EC_HOOK_CONT
-end
-"""
+POLICY = Path(__file__).with_name("site_policy.lua").read_text()
 
 HEAD = b"From: ann@x.example\r\nX-Many: a\r\nx-many:  b\r\nSubject: %s\r\nX-Last: \xff\xfe\r\n\tfolded\r\n"
 BODY = b"\r\n..dots\r\n.\xe9\x80\r\n" + b"long " * 150 + b"\r\n"
@@ -121,7 +50,8 @@ def send(site: Site, *recipients: str, subject: str = "x", sender: str = "ann@x.
         try:
             return told(client.data(raw or HEAD % subject.encode() + b"\r\n" + BODY))
         except smtplib.SMTPDataError as error:
-            return f"{error.smtp_code} {error.smtp_error.decode()}"
+            assert isinstance(error.smtp_error, bytes)
+            return told((error.smtp_code, error.smtp_error))
 
 
 def delivered(site: Site, *recipients: str, subject: str, raw: bytes = b"") -> Received:

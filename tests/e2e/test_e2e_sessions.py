@@ -263,24 +263,25 @@ def test_sigterm_while_20_clients_send_loses_nothing(directory: Path) -> None:
     begun = threading.Semaphore(0)
     ended = threading.Event()
 
-    def client(number: int) -> dict[str, tuple[int, str]]:
-        heard = {}
-        turn = 0
-        while not ended.is_set():
-            turn += 1
-            recipient = f"to{number}.{turn}@y.example"
-            heard[recipient] = deliver(site, recipient)
-            begun.release()
-        return heard
+    with Site(directory, "function mod:validate_data(msg) msys.sleep(0.05) msg:header('X-Seen', '1') end") as own:
 
-    with Site(directory, "function mod:validate_data(msg) msys.sleep(0.05) msg:header('X-Seen', '1') end") as site:
+        def client(number: int) -> dict[str, tuple[int, str]]:
+            heard = {}
+            turn = 0
+            while not ended.is_set():
+                turn += 1
+                recipient = f"to{number}.{turn}@y.example"
+                heard[recipient] = deliver(own, recipient)
+                begun.release()
+            return heard
+
         with ThreadPoolExecutor(20) as pool:
             clients = [pool.submit(client, number) for number in range(20)]
             try:
                 for _ in range(60):
                     assert begun.acquire(timeout=60)
-                site.daemon.terminate()
-                assert site.daemon.wait() == 0
+                own.daemon.terminate()
+                assert own.daemon.wait() == 0
                 for _ in range(60):
                     assert begun.acquire(timeout=60)
             finally:
@@ -290,6 +291,6 @@ def test_sigterm_while_20_clients_send_loses_nothing(directory: Path) -> None:
         others = {answer for answer in heard.values() if answer[0] != 250}
         assert len(accepted) >= 40
         assert others == {(451, "4.7.1 Service unavailable - try again later")}
-        messages = site.sink.wait(len(accepted))
+        messages = own.sink.wait(len(accepted))
         assert sorted(recipient for message in messages for recipient in message.recipients) == accepted
         assert all(message.values(b"X-Seen") == [b"1"] for message in messages)

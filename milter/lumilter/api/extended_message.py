@@ -5,6 +5,8 @@ The law: declarations only; what a header or an address is, the session's model 
 
 from __future__ import annotations
 
+import re
+
 from lumilter.api.core import ENV_COMPLETE, ENV_FROM, ENV_TO
 from lumilter.errors import LumilterError
 from lumilter.registry import api
@@ -21,6 +23,9 @@ ENVELOPE = f"{CONTENT}, rcptto, set_binding"
 
 DISCARDED = "550 5.7.0 discarded by policy"
 DISCARDED_WITHOUT_CODE = "550 5.7.1 [internal] discarded by policy"
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What the reason of a quarantine can't hold; scripts make it from headers, where anything may stand."""
 
 
 @api("msg:code", package=PACKAGE, phases=CONTENT)
@@ -51,7 +56,7 @@ def discard(msg: MailMessage, reason: str | None = None) -> None:
 @api("msg:quarantine", package=PACKAGE, phases=CONTENT, extension=True)
 def quarantine(msg: MailMessage, reason: str | None = None) -> None:
     """Accept the message and let the MTA hold it in its queue (Postfix: the hold queue; `postsuper -H` releases it)."""
-    msg.held = reason or "held by policy"
+    msg.held = _UNPRINTABLE.sub("?", " ".join((reason or "").split())) or "held by policy"
 
 
 @api("msg:get_envelope2", package=PACKAGE, phases=CONTENT_AND_BINDING, also="mailfrom, rcptto")

@@ -40,10 +40,11 @@ class Timer:
 class LuaThread:
     """A loop over posted callables and timers, and a pool for what must wait.
 
-    pool_size: threads for blocking work.
+    pool_size: threads for blocking work, made as they are needed. A lookup beyond that many waits for the slow ones, so
+    there are more than an MTA has sessions (Postfix: 100 unless default_process_limit says otherwise).
     """
 
-    def __init__(self, pool_size: int = 32) -> None:
+    def __init__(self, pool_size: int = 256) -> None:
         self._inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._timers: list[Timer] = []
         self._order = itertools.count()

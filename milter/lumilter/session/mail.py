@@ -80,6 +80,11 @@ class MailMessage:
             self.discarded, self.held, own=True,
         )  # fmt: skip
 
+    def forget(self) -> None:
+        """Let go of headers and body. A script may hold the object long after; the envelope and the contexts stay."""
+        content = self.content
+        self.content = Message(HeaderList(), b"", content.mailfrom, content.rcptto)
+
 
 def new_message(ident: str, ac: AcceptConstruct, sender: Path) -> MailMessage:
     """The message of a transaction that just began: an envelope, no content yet."""

@@ -112,6 +112,7 @@ class Session:
 
     def _command(self, event: Connect | Helo | Mail | Rcpt | Data) -> Steps:
         text, recipient = "", None
+        hooks = phases.BY_EVENT[type(event)]
         match event:
             case Connect():
                 self._connect(event)
@@ -130,7 +131,9 @@ class Session:
                     self.message.content.rcptto = text
             case Data():
                 self._first_recipient()
-        refused = yield from self._hooks(phases.BY_EVENT[type(event)], text, self.message)
+                if not self.recipients.wanted:  # all were dropped silently: scripts rely on a list with a first node
+                    hooks = ()
+        refused = yield from self._hooks(hooks, text, self.message)
         if recipient:
             self._end_of_rcpt(recipient, refused)
         yield from self._tarpit()
@@ -182,6 +185,9 @@ class Session:
         return CONTINUE
 
     def _end_transaction(self) -> None:
+        for message in (self.ac.message, *self.messages):
+            if message is not None:
+                message.forget()
         self.ac.message = None
         self.recipients = Recipients()
         self.vctx.mess = {}
@@ -231,6 +237,7 @@ class Session:
             if own.discarded is not None:
                 self.envelope = replace(self.envelope, discarded=own.discarded)
                 self.recipients.drop(recipient)
+                own.forget()
             elif recipient in self.recipients.wanted:
                 self.messages.append(own)
                 recipient.address = own.content.rcptto

@@ -13,6 +13,8 @@ function mod:validate_mailfrom(str, ac, vctx)
   if from == "later@x.example" then vctx:set_code(451, "4.7.1 come back") end
   if from == "lines@x.example" then vctx:set_code(550, "5.7.1 first line\nsecond line\r\n100% of it") end
   if from == "plain@x.example" then vctx:set_code(550, "no status here") end
+  if from == "digit@x.example" then vctx:set_code(550, "192.0.2.1 is listed") end
+  if from == "class@x.example" then vctx:set_code(550, "4.7.1 of another class\n4.7.1 twice") end
   if from == "closed@x.example" then vctx:set_code(421, "4.3.2 closing") end
   if from == "hangup@x.example" then vctx:disconnect() end
 end

@@ -89,6 +89,8 @@ def test_refused_at_ehlo(site: Site, helo: str, answer: str) -> None:
         ("later@x.example", "451 4.7.1 come back"),
         ("lines@x.example", "550 5.7.1 first line\n5.7.1 second line\n5.7.1 100% of it"),
         ("plain@x.example", "550 no status here"),
+        ("digit@x.example", "550 5.0.0 192.0.2.1 is listed"),
+        ("class@x.example", "550 5.7.1 of another class\n5.7.1 twice"),
     ],
 )
 def test_refused_at_mail_and_the_session_goes_on(site: Site, sender: str, answer: str) -> None:

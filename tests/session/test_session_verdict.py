@@ -154,7 +154,11 @@ def test_a_code_that_refuses_nothing_is_451() -> None:
         (550, "no", Reply(550, "", ("no",))),
         (550, "5.7.1 no", Reply(550, "5.7.1", ("no",))),
         (550, "5.7.1", Reply(550, "5.7.1", ("Rejected by policy",))),
-        (550, "4.7.1 no", Reply(550, "", ("4.7.1 no",))),
+        (550, "4.7.1 no", Reply(550, "5.7.1", ("no",))),
+        (450, "5.1.1 no\n5.1.1 not now", Reply(450, "4.1.1", ("no", "not now"))),
+        (550, "192.0.2.1 is listed", Reply(550, "5.0.0", ("192.0.2.1 is listed",))),
+        (550, "550  450 later", Reply(550, "5.0.0", (" 450 later",))),
+        (550, "5 lives", Reply(550, "", ("5 lives",))),
         (450, "4.7.1 later", Reply(450, "4.7.1", ("later",))),
         (550, "5.7.1.2 no", Reply(550, "", ("5.7.1.2 no",))),
         (550, "550 5.7.1 no", Reply(550, "5.7.1", ("no",))),
@@ -164,8 +168,10 @@ def test_a_code_that_refuses_nothing_is_451() -> None:
         (550, "", Reply(550, "5.7.1", ("Rejected by policy",))),
         (450, " \r\n ", Reply(450, "4.7.1", ("Service unavailable, try again later",))),
         (550, "caf\u00e9 \udce9\0\t", Reply(550, "", ("caf? ??",))),
+        (250, "", Reply(250, "2.0.0", ("Ok",))),
+        (354, None, Reply(354, "", ("Go on",))),
         (550, "a\n\nb", Reply(550, "", ("a", "", "b"))),
-        (550, "100% %s", Reply(550, "", ("100% %s",))),
+        (550, "100% %s", Reply(550, "5.0.0", ("100% %s",))),
     ],
 )
 def test_replies(code: int, note: str | None, expected: Reply) -> None:
@@ -185,6 +191,7 @@ def test_a_reply_is_always_smtp(code: int, note: str | None) -> None:
     assert made.code == code
     assert 1 <= len(made.lines) <= 32
     assert any(made.lines)
+    assert made.xcode or made.lines[0].lstrip()[:1] not in {*"0123456789"} - {str(code)[0]}  # else Postfix says 451
     assert made.xcode == "" or re.fullmatch(rf"{code // 100}\.\d{{1,3}}\.\d{{1,3}}", made.xcode)
     for line in made.lines:
         assert re.fullmatch(r"[\x20-\x7e]*", line)

@@ -31,7 +31,13 @@ from lumilter.session.phases import HOOK_DONE, HOOK_RETRY
 CLOSING = Outcome(Action.TEMPFAIL, Reply(421, "4.7.0", ("Service closing transmission channel",)))
 DISCARD = Outcome(Action.DISCARD)
 
-_TEXTS = {4: "Service unavailable, try again later", 5: "Rejected by policy"}
+_TEXTS = {
+    2: ("2.0.0", "Ok"),
+    3: ("", "Go on"),
+    4: ("4.7.1", "Service unavailable, try again later"),
+    5: ("5.7.1", "Rejected by policy"),
+}
+"""Where a script gives none: only 4 and 5 are a client's answer, but msg:code takes every code."""
 _STATUS = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 _LINE = 480
@@ -107,20 +113,24 @@ def refusal(code: int, note: str | None) -> Outcome:
 def reply(code: int, note: str | None) -> Reply:
     """A valid SMTP reply from whatever a script gave as its text.
 
-    An RFC 3463 status at the start is taken as one if its class fits the code (MTAs refuse it otherwise); a code that
-    the script repeated at the start of a line is dropped; what an SMTP reply can't hold becomes "?".
+    An RFC 3463 status at the start is taken as one, its class made to fit the code; a code that the script repeated at
+    the start of a line is dropped; what an SMTP reply can't hold becomes "?". Postfix calls a reply malformed whose
+    text begins with a digit that is not the code's first ("550 192.0.2.1 is listed"), answers 451 and tempfails the
+    rest of the connection: such a text gets a status.
     """
     kind = code // 100
     lines = re.split(r"\r\n|\r|\n", (note or "").strip()) or [""]
     lines = [re.sub(rf"^{code}[ -]", "", line) for line in lines]
     xcode = ""
     status = _STATUS.match(lines[0])
-    if status and status[1].startswith(str(kind)):
-        xcode = status[1]
-        lines = [line.removeprefix(xcode).lstrip() for line in lines]
+    if status:
+        xcode = f"{kind}{status[1][1:]}"
+        lines = [line.removeprefix(status[1]).lstrip() for line in lines]
+    elif re.match(rf"(?!{kind})[0-9]", lines[0].lstrip()):
+        xcode = f"{kind}.0.0"
     clean = [_UNPRINTABLE.sub("?", line) for line in lines]
     short = [line[i : i + _LINE] for line in clean for i in range(0, max(len(line), 1), _LINE)]
     if not any(short):
-        short = [_TEXTS[kind]]
-        xcode = xcode or f"{kind}.7.1"
+        status_of_kind, text = _TEXTS[kind]
+        short, xcode = [text], xcode or status_of_kind
     return Reply(code, xcode, tuple(short[:32]))

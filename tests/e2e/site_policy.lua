@@ -48,6 +48,7 @@ function rules.several(msg) msg:header("X-Many", {"n1", "n2", "n3"}) end
 function rules.encode(msg) msg:header("X-Read", msg:header("X-Word")[1] .. " für alle") end
 function rules.huge(msg) msg:header("X-Length", tostring(#msg:header("X-Huge")[1])) end
 function rules.add(msg, vctx) vctx:add_recipient({"added1@y.example", "added2@y.example"}) end
+function rules.odd(msg, vctx) vctx:add_recipient("a b@y.example") end
 function rules.remove(msg, vctx) vctx:remove_recipient("removed@y.example") end
 function rules.sender(msg) msg:mailfrom("changed@z.example") end
 function rules.null(msg) msg:mailfrom("") end

@@ -218,6 +218,15 @@ def test_recipients_are_added_and_removed(site: Site) -> None:
     assert message.recipients == ("left@y.example",)
 
 
+def test_what_is_no_address_is_the_scripts_error(site: Site) -> None:
+    """Postfix would deliver it to ab@y.example, Sendmail to a.b@y.example."""
+    before = len(site.log())
+    assert send(site, "odd@y.example", subject="odd") == "451 4.3.0 local policy error"
+    (line,) = [line for line in site.log()[before:] if " error: " in line]
+    assert "vctx:add_recipient: 'a b@y.example' is not an address" in line
+    assert "queue_id=" in line
+
+
 def test_one_recipient_is_readdressed_and_one_dropped(site: Site) -> None:
     answer = send(site, "moved@y.example", "eachdropped@y.example", "stays@y.example")
     assert answer.startswith("250 ")

@@ -172,6 +172,7 @@ end
 -- The sender can be changed for every recipient alike, each recipient for itself.
 function mod:validate_data_spool_each_rcpt(msg, ac, vctx)
   if msg:mailfrom() ~= "" then
+    check.fails("msg:mailfrom: 'Ann <ann@example.org>' is not an address", function() msg:mailfrom("Ann <ann@example.org>") end)
     check.equal(msg:mailfrom("<bounces@example.org>"), "bounces@example.org")
     check.equal(msg:mailfrom(), "bounces@example.org")
     check.equal(msg:mailfrom(""), "")
@@ -182,6 +183,7 @@ function mod:validate_data_spool_each_rcpt(msg, ac, vctx)
   check.equal(msg:rcptto(), "new+" .. before)
   check.equal(msg:rcptto("<" .. before .. ">"), before)
   check.fails("msg:rcptto: '' is not an address", function() msg:rcptto("") end)
+  check.fails("msg:rcptto: 'a@example.com, b@example.com' is not an address", function() msg:rcptto("a@example.com, b@example.com") end)
   check.fails("bad argument #1 to 'msg:rcptto' (string expected, got table)", function() msg:rcptto({}) end)
   check.equal(msg:header("X-Each", "of everyone"), true)
   print("ok envelope")

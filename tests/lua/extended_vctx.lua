@@ -65,6 +65,8 @@ function mod:validate_data(msg, ac, vctx)
 
   check.fails("vctx:add_recipient: '' is not an address", function() vctx:add_recipient("") end)
   check.fails("vctx:add_recipient: '<>' is not an address", function() vctx:add_recipient({ "a@example.com", "<>" }) end)
+  check.fails("vctx:add_recipient: 'Ann <ann@example.com>' is not an address", function() vctx:add_recipient("Ann <ann@example.com>") end)
+  check.fails("vctx:recipient_list: 'a b@example.com' is not an address", function() vctx:recipient_list({ "a b@example.com" }) end)
   check.fails("bad argument #1 to 'vctx:add_recipient' (string expected, got nil)", function() vctx:add_recipient(nil) end)
   check.fails("bad argument #1 to 'vctx:remove_recipient' (value expected)", function() vctx:remove_recipient() end)
   check.equal(#vctx:recipient_list(), ordinary and 1 or 0)

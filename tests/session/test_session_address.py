@@ -137,3 +137,50 @@ def test_huge_and_hostile(text: str) -> None:
 def test_an_unknown_component_is_an_error() -> None:
     with pytest.raises(LumilterError, match="all, localpart, user, detail, domain"):
         addresses("a@b", "host")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a@y",
+        "<a@y>",
+        "postmaster",
+        "",
+        "<>",
+        '"a b"@y',
+        '"a>\\"<"@y',
+        "a+b/c=d@[192.0.2.1]",
+        "a@[IPv6:2001:db8::1]",
+        "ü@y",
+    ],
+)
+def test_what_an_mta_can_be_told(text: str) -> None:
+    assert Path.parse(text).is_sendable
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ann <a@y>",
+        "a b@y",
+        "a@y> <c@y",
+        "a@y\nb@y",
+        "a@y,b@y",
+        "a\0@y",
+        "a\udcff@y",
+        '"a\r\nb"@y',
+        '"a@y',
+        "a\\",
+        "@y",
+        "a(b)@y",
+    ],
+)
+def test_what_mtas_would_each_read_in_their_own_way(text: str) -> None:
+    assert not Path.parse(text).is_sendable
+
+
+@given(st.text(st.sampled_from('a@"<>\\ ,:.[](\n') | st.characters(), max_size=20))
+def test_what_is_sendable_is_read_as_the_same_between_brackets(text: str) -> None:
+    path = Path.parse(text)
+    if path.is_sendable:
+        assert Path.parse(f"<{path.address}> SIZE=1").address == path.address

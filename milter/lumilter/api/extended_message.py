@@ -114,7 +114,10 @@ def listener_addr(msg: MailMessage, flag: str | None = None) -> str:
 def mailfrom(msg: MailMessage, value: str | None = None) -> str:
     """The envelope sender, "" for the null sender; with an argument, set it first (from the data phase on)."""
     if value is not None:
-        msg.content.mailfrom = Path.parse(value).address
+        path = Path.parse(value)
+        if path.address != msg.content.mailfrom and not path.is_sendable:
+            raise LumilterError(f"{value!r} is not an address")
+        msg.content.mailfrom = path.address
     return msg.content.mailfrom
 
 
@@ -123,7 +126,7 @@ def rcptto(msg: MailMessage, value: str | None = None) -> str:
     """This recipient's address; with an argument, set it first, which only works in the phases for each recipient."""
     if value is not None:
         path = Path.parse(value)
-        if not path.address:
+        if not path.address or (path.address != msg.content.rcptto and not path.is_sendable):
             raise LumilterError(f"{value!r} is not an address")
         if not msg.own:
             raise LumilterError("the recipient can be changed from validate_data_spool_each_rcpt on, not before")

@@ -19,7 +19,7 @@ PACKAGE = "msys.extended.vctx"
 def add_recipient(vctx: ValidateContext, address: str | list[str], *, here: Here) -> None:
     """Add an address, or a table of addresses, to the message's recipients; one that is there is not added again."""
     recipients = _recipients(here)
-    for path in _paths(address):
+    for path in _paths(address, recipients):
         recipients.add(path)
 
 
@@ -29,7 +29,7 @@ def recipient_list(vctx: ValidateContext, addresses: str | list[str] | None = No
     recipients = _recipients(here)
     if addresses is None:
         return ZeroBased(recipients.addresses())
-    wanted = _paths(addresses)
+    wanted = _paths(addresses, recipients)
     for address in recipients.addresses():
         if address not in wanted:
             recipients.remove(address)
@@ -61,9 +61,11 @@ def _recipients(here: Here) -> Recipients:
     return found
 
 
-def _paths(address: str | list[str]) -> list[str]:
+def _paths(address: str | list[str], added_to: Recipients | None = None) -> list[str]:
     texts = [address] if isinstance(address, str) else address
-    paths = [Path.parse(text).address for text in texts]
-    if "" in paths:
-        raise LumilterError(f"{texts[paths.index('')]!r} is not an address")
-    return paths
+    paths = [Path.parse(text) for text in texts]
+    known = added_to.addresses() if added_to is not None else []
+    for text, path in zip(texts, paths, strict=True):
+        if not path.address or (added_to is not None and path.address not in known and not path.is_sendable):
+            raise LumilterError(f"{text!r} is not an address")
+    return [path.address for path in paths]

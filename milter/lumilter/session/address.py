@@ -18,6 +18,8 @@ COMPONENTS = ("all", "localpart", "user", "detail", "domain")
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*(?:(")|\\?\Z)', re.DOTALL)
 """A quoted string; group 1 is missing where it never ends. It matches at every quotation mark, so never goes back."""
+_OUTSIDE = re.compile(r'^@|[\s\0-\x1f\x7f<>(),;"\\]')
+_ANYWHERE = re.compile("[\0\r\n\ud800-\udfff]")
 _ROUTE = re.compile(r"@[^:<>\s]*:")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*(?:(")|\\?\Z)|\[[^][\\\s]*\]|\\.|[ \t\r\n]+|[^\s"\\()<>\[\]@.,:;]+|.', re.DOTALL)
 _COMMENT_TOKEN = re.compile(r"[^()\\]+|\\.|.", re.DOTALL)
@@ -33,6 +35,15 @@ class Path:
     @property
     def address(self) -> str:
         return f"{self.localpart}@{self.domain}" if self.domain else self.localpart
+
+    @property
+    def is_sendable(self) -> bool:
+        """Whether every MTA takes it for this address and no other.
+
+        Of `Ann <ann@y>`, `a b@y` or `a@y> <c@y` between angle brackets Postfix and Sendmail make addresses of their
+        own, different ones. Undecodable bytes can't be said through libmilter.
+        """
+        return not _OUTSIDE.search(_masked(self.address)) and not _ANYWHERE.search(self.address)
 
     @staticmethod
     def parse(text: str) -> Path:

@@ -76,11 +76,12 @@ class SmtpPlay:
         if heard != "accept":
             return heard
         before = len(self.sink.messages)
+        gives = step.gives or Gives()
+        held_before = [] if gives.held is None else self.held()
         assert self.client is not None
         raw = step.message.replace(b"\r\n.", b"\r\n..")
         self.client.send(raw + b".\r\n")
         heard = self._reply()
-        gives = step.gives or Gives()
         if heard == "accept" and step.answer == "accept" and gives.held is None:
             (arrived,) = self._arrived(before, gives)
             self._compare(gives, arrived, step.message, where)
@@ -88,7 +89,8 @@ class SmtpPlay:
             time.sleep(SETTLE)
             assert self.sink.messages[before:] == [], f"{where}: a message arrived"
             if gives.held is not None:
-                assert sorted(self.held()) == sorted(self.recipients), f"{where}: the message is not held"
+                held = sorted([*held_before, *self.recipients])
+                assert sorted(self.held()) == held, f"{where}: the message is not held"
         return heard
 
     def _arrived(self, before: int, gives: Gives) -> list[Received]:

@@ -220,24 +220,6 @@ def test_a_tarpit_holds_its_own_reply_back(site: Site) -> None:
     site.to("tarpit@y.example")
 
 
-def test_a_slow_name_server_delays_only_the_session_that_asks(site: Site) -> None:
-    NAMES_ANSWER.clear()
-    try:
-        with site.smtp() as asking:
-            asking.ehlo()
-            asking.putcmd("MAIL", "FROM:<dns@x.example>")
-            for number in range(3):
-                assert deliver(site, f"beside{number}.dns@y.example") == (250, "")
-            assert not answered(asking)
-            NAMES_ANSWER.set()
-            assert asking.getreply() == (550, b"5.7.1 192.0.2.7")
-    finally:
-        NAMES_ANSWER.set()
-
-
-# --- sites of their own ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("call", "banner", "answer"),
     [

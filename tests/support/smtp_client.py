@@ -45,11 +45,17 @@ class SmtpClient:
     def answer(self) -> str:
         """The next answer: "250 2.1.0 Ok", the lines of several joined by " / "; "" if the server has hung up."""
         lines: list[str] = []
-        while line := self._stream.readline().decode("utf-8", "surrogateescape").rstrip("\r\n"):
+        while line := self._line().decode("utf-8", "surrogateescape").rstrip("\r\n"):
             lines.append(line[4:] if lines else line[:3] + " " + line[4:])
             if line[3:4] != "-":
                 break
         return " / ".join(lines)
+
+    def _line(self) -> bytes:
+        try:
+            return self._stream.readline()
+        except ConnectionResetError:  # the server had hung up before it read our last line
+            return b""
 
     def ask(self, line: str) -> str:
         """One command and its answer."""

@@ -6,6 +6,7 @@ The law: a file for each verb, whose `add` declares its options and whose `run` 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -29,14 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
+        sys.stdout.flush()
     except ConfigError as error:
         return _complain(error, EX_CONFIG)
     except ScriptError as error:
         return _complain(error, EX_CONFIG if options.verb in ("serve", "check") else EX_SOFTWARE)
     except LumilterError as error:
         return _complain(error, EX_SOFTWARE)
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever read our output has enough of it; Python's flush at the end must not fail again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status
 

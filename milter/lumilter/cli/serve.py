@@ -58,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
         )
     finally:
         engine.stop()
-    return 1 if cut else 0
+    logging.shutdown()
+    os._exit(1 if cut else 0)  # a return would wait for lookups whose sessions are gone, and for libmilter's threads
 
 
 def _notify(state: str) -> None:

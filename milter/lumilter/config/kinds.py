@@ -147,6 +147,21 @@ def _socket(value: object) -> SocketAddress:
 SOCKET = Kind('a socket such as "unix:/path" or "inet:8890@127.0.0.1"', _socket)
 
 
+def _unix_socket(value: object) -> SocketAddress:
+    address = _socket(value)
+    if address.family != "unix":
+        raise _mismatch('a Unix socket such as "unix:/path"', value)
+    return address
+
+
+UNIX_SOCKET = Kind('a Unix socket such as "unix:/path"', _unix_socket)
+
+
+def optional(kind: Kind) -> Kind:
+    """That, or None for an empty string."""
+    return Kind(f"{kind.expected}, or nothing", lambda value: kind.read(value) if value != "" else None)
+
+
 def _network(value: object) -> Network:
     try:
         return ipaddress.ip_network(_text(value))

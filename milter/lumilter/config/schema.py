@@ -24,27 +24,25 @@ from lumilter.config.kinds import (
     STRINGS,
     TEMPLATE,
     TEXT,
+    UNIX_SOCKET,
     Kind,
     Network,
     choice,
     got,
     integer,
     list_of,
+    optional,
     seconds,
 )
-
-
-def _workers(value: object) -> object:
-    count = integer(1).read(value)
-    if count != 1:
-        raise ValueError(f"expected 1, got {count}: this version runs one worker process")
-    return count
 
 
 def _target(value: object) -> object:
     if value != "stderr" and not (isinstance(value, str) and value.startswith("/")):
         raise ValueError(f'expected "stderr" or an absolute path, got {got(value)}')
     return TEXT.read(value)
+
+
+ACTION = choice("tempfail", "accept", "reject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +63,73 @@ class Milter:
         "",
         example="postfix",
     )
-    workers: int = key(Kind("1", _workers), "Worker processes. This version runs one.", 1)
+    workers: int = key(
+        integer(1),
+        "Worker processes, which share the socket. Each has a Lua state of its own: what scripts keep in globals, and "
+        "what they do in timers, exists once in every worker.",
+        1,
+    )
+    wire: str = key(
+        choice("python", "libmilter"),
+        'Who speaks the milter protocol: "python" is lumilter itself, "libmilter" the C library through pymilter, '
+        "which is slower, cannot write 8-bit header values and does not take 8-bit HELO and header names.",
+        "python",
+    )
     timeout: float = key(
         seconds(1),
         "Seconds that the MTA may be silent on a connection before it is given up (libmilter's timeout).",
         7210,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """When worker processes are replaced. A new one takes sessions before the old one stops to."""
+
+    stuck: float = key(
+        seconds(1),
+        "Seconds without a sign of life after which a worker is killed and replaced. Its sessions end without an "
+        "answer, as the MTA's milter_default_action or F= flag decides.",
+        60,
+    )
+    max_rss: int = key(SIZE, "Resident memory of a worker beyond which it is replaced; 0 is no limit.", "1G")
+    max_messages: int = key(integer(0), "Messages after which a worker is replaced; 0 is never.", 0)
+    max_age: float = key(seconds(0), "Seconds after which a worker is replaced; 0 is never.", 0)
+    drain: float = key(
+        seconds(0),
+        "Seconds that the open sessions of a replaced worker, or of the scripts before a reload, are given to end.",
+        3600,
+    )
+    stop: float = key(seconds(0), "Seconds that open sessions are given when the daemon is told to end.", 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is taken on, and what happens to mail beyond it; each time it does is counted in the metrics.
+
+    What one hook may use is in [lua], what a lookup may in [dns].
+    """
+
+    sessions: int = key(integer(1), "Connections of the MTA that one worker serves at the same time.", 1000)
+    on_sessions: str = key(ACTION, "What becomes of connections beyond that.", "tempfail")
+    message_size: int = key(SIZE, "Largest message that scripts judge; 0 is no limit but the MTA's own.", 0)
+    on_message_size: str = key(ACTION, "What becomes of larger ones.", "tempfail")
+    memory_body: int = key(SIZE, "Size of a body above which it is kept in a file instead of in memory.", "1M")
+    spool: str = key(
+        TEXT,
+        "Directory of these files, which have no name in it; empty is the system's for temporary files.",
+        "",
+        example="/var/lib/lumilter",
+        path=True,
+    )
+    lookups: int = key(
+        integer(1),
+        "Lookups (DNS, databases, scanners) of one worker at the same time; more wait, within their hook's deadline.",
+        256,
+    )
+    on_deadline: str = key(ACTION, "What becomes of mail whose hook passed [lua] deadline.", "tempfail")
+    on_instructions: str = key(ACTION, "What becomes of mail whose hook passed [lua] instructions.", "tempfail")
+    on_memory: str = key(ACTION, "What becomes of mail whose hook ran into [lua] max_memory.", "tempfail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +215,61 @@ class Log:
         "stderr",
     )
     level: str = key(choice("debug", "info", "warning", "error"), "The least severe that is logged.", "info")
+    slow_hook: float = key(seconds(0), "Seconds above which a hook is logged with script and line; 0 logs none.", 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The socket of `lumilter ctl`. Who may connect to it may do what the commands do."""
+
+    socket: SocketAddress | None = key(
+        optional(UNIX_SOCKET),
+        'A Unix socket, "unix:/path". Empty is the path of the milter socket with ".control" behind it, or none where '
+        "that is not a Unix socket.",
+        "",
+        example="unix:/run/lumilter/control.sock",
+    )
+    socket_mode: int = key(MODE, "Permissions of the socket.", "0600")
+    socket_group: str = key(TEXT, "Group that the socket is given to; empty leaves it.", "", example="adm")
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Figures for Prometheus, by HTTP at /metrics."""
+
+    socket: SocketAddress | None = key(
+        optional(SOCKET),
+        'Where they are served, such as "inet:9712@127.0.0.1" or "unix:/run/lumilter/metrics.sock"; empty is nowhere.',
+        "",
+        example="inet:9712@127.0.0.1",
+    )
+    socket_mode: int = key(MODE, "Permissions of a Unix socket.", "0660")
+    socket_group: str = key(TEXT, "Group that a Unix socket is given to; empty leaves it.", "", example="prometheus")
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """Policies on live mail that log what they would do and change nothing."""
+
+    enabled: bool = key(BOOLEAN, "For every client.", False)
+    networks: tuple[Network, ...] = key(
+        list_of(NETWORK), "For the clients of these networks only.", [], example=["192.0.2.0/24"]
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Sessions saved to files, for `lumilter replay`. They hold whole messages."""
+
+    directory: str = key(
+        TEXT, "Where they are saved; empty saves none.", "", example="/var/lib/lumilter/sessions", path=True
+    )
+    networks: tuple[Network, ...] = key(
+        list_of(NETWORK),
+        "The clients whose sessions are saved from the start; `lumilter ctl record` asks for others.",
+        [],
+        example=["192.0.2.0/24"],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +293,7 @@ class Context:
 
     set: Mapping[str, str] = key(STRINGS, "The variables.", example={"trusted_mx": "yes"})
     network: Network | None = key(
-        Kind(f"{NETWORK.expected}, or nothing", lambda value: NETWORK.read(value) if value != "" else None),
+        optional(NETWORK),
         "The clients. Empty is every client. Where networks overlap, the more specific one wins for each variable.",
         "",
         example="10.0.0.0/8",
@@ -210,17 +324,31 @@ class Config:
     """
 
     milter: Milter = table(Milter)
+    workers: Workers = table(Workers)
+    limits: Limits = table(Limits)
     lua: Lua = table(Lua)
     policy: Policy = table(Policy)
     dns: Dns = table(Dns)
     pcre: Pcre = table(Pcre)
     log: Log = table(Log)
+    control: Control = table(Control)
+    metrics: Metrics = table(Metrics)
+    shadow: Shadow = table(Shadow)
+    record: Record = table(Record)
     momentum: Momentum = table(Momentum)
     contexts: tuple[Context, ...] = tables(Context, "context")
     scripts: tuple[Script, ...] = tables(Script, "script")
     file: str = ""
     warnings: tuple[str, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def control_address(self) -> SocketAddress | None:
+        """Where `lumilter ctl` finds the daemon; None is nowhere."""
+        if self.control.socket is not None:
+            return self.control.socket
+        if self.milter.socket.family != "unix":
+            return None
+        return SocketAddress("unix", path=self.milter.socket.path + ".control")
 
     def connection_context(self, client: str) -> dict[str, str]:
         """The variables that a new session starts with. client: its IP address, or anything else if it has none."""

@@ -1,7 +1,7 @@
-"""The engine: a Lua thread with a generation of scripts on it, and sessions that are handed to it.
+"""The engine: a loop with a generation of scripts on it, and sessions that are handed to it.
 
-The law: `Conversation.handle` is the only way from libmilter's threads to the Lua thread; what crosses are events and
-outcomes. The last reference to anything of Lua is given up on the Lua thread.
+The law: `Conversation.handle` is the only way from libmilter's threads to the loop's; what crosses are events and
+outcomes. The last reference to anything of Lua is given up on the loop's thread.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import lumilter.api  # noqa: F401  (fills the registry)
 from lumilter.calls import Here
 from lumilter.host.host import Host, LuaSettings, Script, momentum_ids
-from lumilter.host.thread import LuaThread
+from lumilter.loop import Loop
 from lumilter.services import Services
 from lumilter.session import phases
-from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
+from lumilter.session.events import Action, Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
 from lumilter.session.needs import Edits, Needs
 from lumilter.session.session import Session
 from lumilter.session.verdict import Options
@@ -46,24 +46,28 @@ class Setup:
 
 
 class Engine:
-    """A running Lua thread with loaded scripts. Raises what loading raises."""
+    """A Lua state with loaded scripts, on a loop. Raises what loading raises.
 
-    def __init__(self, setup: Setup) -> None:
-        gc.disable()  # Python's cycles may hold Lua objects: only the Lua thread collects
+    loop: turned by the caller, from now on in the calling thread; None is one of our own, on a thread of its own.
+    """
+
+    def __init__(self, setup: Setup, loop: Loop | None = None) -> None:
+        gc.disable()  # Python's cycles may hold Lua objects: only the loop's thread collects
         self.setup = setup
-        self.thread = LuaThread()
-        self.thread.start()
+        self.loop = loop or Loop()
+        if loop is None:
+            self.loop.start()
         self.new_id = momentum_ids()
         try:
-            self.host: Host = self.thread.call(self._make)
-            self.thread.call(lambda answer: self.host.drive(self.host.setup(setup.scripts), answer))
+            self.host: Host = self.loop.call(self._make)
+            self.loop.call(lambda answer: self.host.drive(self.host.setup(setup.scripts), answer))
         except BaseException:
-            self.thread.stop()
+            self.loop.stop()
             raise
         gc.freeze()
 
     def _make(self, answer: Callable[[Any], None]) -> None:
-        answer(Host(self.setup.lua, self.setup.services, self.thread, self.setup.print_line))
+        answer(Host(self.setup.lua, self.setup.services, self.loop, self.setup.print_line))
 
     @property
     def needs(self) -> Needs:
@@ -84,17 +88,17 @@ class Engine:
         return Conversation(self, Session(self.host.modules, self.setup.options, self.new_id, self.setup.peer_context))
 
     def call(self, begin: Callable[[Callable[[Any], None]], None]) -> Any:
-        """Run something on the Lua thread and wait for its answer."""
-        return self.thread.call(begin)
+        """Run something on the loop's thread and wait for its answer."""
+        return self.loop.call(begin)
 
     def stop(self) -> None:
-        """Let the modules tear down, then end the Lua thread."""
-        self.thread.call(lambda answer: self.host.drive(self.host.teardown(), answer))
-        self.thread.stop()
+        """Let the modules tear down, then end the loop."""
+        self.loop.call(lambda answer: self.host.drive(self.host.teardown(), answer))
+        self.loop.stop()
 
 
 class Conversation:
-    """One MTA connection, as the wire talks to it."""
+    """One MTA connection, as the wires talk to it."""
 
     __slots__ = ("_engine", "_session")
 
@@ -102,8 +106,28 @@ class Conversation:
         self._engine = engine
         self._session: Session | None = session
 
+    def start(self, event: Event, answer: Callable[[Outcome], None]) -> None:
+        """Begin with an event, on the loop's thread; answer gets the outcome, now or later."""
+        session, engine = self._session, self._engine
+        assert session is not None
+
+        def ended(outcome: Any) -> None:
+            if isinstance(outcome, Exception):
+                log.error("internal error, the command is tempfailed", exc_info=outcome)
+                outcome = Outcome(Action.TEMPFAIL)
+            self._observe(session, event, outcome)
+            if isinstance(event, Close):
+                self._session = None
+                engine.host.end_session(session)
+            answer(outcome)
+
+        engine.host.drive(session.handle(event), ended, session)
+
     def handle(self, event: Event) -> Outcome:
-        """The session's outcome. What needs no Lua is done on the calling thread, everything else on the Lua thread."""
+        """The outcome of an event, from any other thread.
+
+        What needs no Lua is done on the calling thread, everything else on the loop's.
+        """
         session, engine = self._session, self._engine
         assert session is not None
         steps = session.handle(event)
@@ -112,11 +136,11 @@ class Conversation:
         except StopIteration as stop:
             outcome: Outcome = stop.value
         else:
-            outcome = engine.thread.call(lambda answer: engine.host.drive(steps, answer, session, first))
+            outcome = engine.loop.call(lambda answer: engine.host.drive(steps, answer, session, first))
         self._observe(session, event, outcome)
         if isinstance(event, Close):
             self._session = None
-            engine.thread.post(lambda: engine.host.end_session(session))
+            engine.loop.post(lambda: engine.host.end_session(session))
         return outcome
 
     def _observe(self, session: Session, event: Event, outcome: Outcome) -> None:

@@ -19,8 +19,8 @@ from lumilter.errors import ScriptError
 from lumilter.host.bridge import Bridge
 from lumilter.host.state import State
 from lumilter.host.tasks import Limits, Tasks
-from lumilter.host.thread import LuaThread
 from lumilter.host.values import from_wire, to_wire
+from lumilter.loop import Loop
 from lumilter.session import phases
 from lumilter.session.session import Session
 from lumilter.session.steps import HookDone, Module, Pause, RunHook
@@ -62,10 +62,10 @@ class Host:
     services: what API functions find in `here.services`. echo: called with every line that a script prints.
     """
 
-    def __init__(self, settings: LuaSettings, services: Any, thread: LuaThread, echo: Callable[[Here, str], None]):
-        self.thread = thread
+    def __init__(self, settings: LuaSettings, services: Any, loop: Loop, echo: Callable[[Here, str], None]):
+        self.loop = loop
         self.state = State(settings.path, settings.max_memory, settings.allow, settings.jit)
-        self.tasks = Tasks(self.state, thread, settings.limits)
+        self.tasks = Tasks(self.state, loop, settings.limits)
         self.bridge = Bridge(self.state, services, self.tasks.hold)
         self.bridge.here.host = self
         self.tasks.bridge = self.bridge
@@ -180,7 +180,7 @@ class Host:
     ) -> None:
         """Do what a generator asks for, then go on with it."""
         if isinstance(request, Pause):
-            self.thread.at(time.monotonic() + request.seconds, lambda: go_on(lambda: steps.send(None)))
+            self.loop.at(time.monotonic() + request.seconds, lambda: go_on(lambda: steps.send(None)))
             return
         begun = time.perf_counter()
 

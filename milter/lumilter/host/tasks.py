@@ -19,10 +19,12 @@ from lumilter.calls import Here, Job, Sleep, Wait
 from lumilter.errors import LimitError, LookupFailed, LumilterError, ScriptError
 from lumilter.host.bridge import Bridge
 from lumilter.host.state import MemoryLimit, State
-from lumilter.host.thread import LuaThread, Timer
 from lumilter.host.values import from_wire, to_wire
+from lumilter.loop import Loop, Timer
 
 _FRAME = re.compile(r"\n\s+([^\n\[\]]+?):(\d+): in ")
+_SIGN_OF_LIFE = 1.0
+"""Seconds after which a wait that blocks the loop says that it is not stuck."""
 _POSITION = re.compile(r"(?s)((?:[^:\n]|:(?!\d))+):(\d+): (.*)")
 
 
@@ -50,8 +52,8 @@ class Task:
 class Tasks:
     """The tasks of one Lua state."""
 
-    def __init__(self, state: State, thread: LuaThread, limits: Limits) -> None:
-        self.state, self.thread, self.limits = state, thread, limits
+    def __init__(self, state: State, loop: Loop, limits: Limits) -> None:
+        self.state, self.loop, self.limits = state, loop, limits
         self.boot = state.boot
         self.boot.block = self._block
         self.bridge: Bridge
@@ -113,12 +115,12 @@ class Tasks:
         if isinstance(wait, Sleep):
             wake = time.monotonic() + max(0.0, wait.seconds)
             if wake <= task.deadline:
-                task.timer = self.thread.at(wake, lambda: self._wake(task, (True,)))
+                task.timer = self.loop.at(wake, lambda: self._wake(task, (True,)))
                 return
         elif isinstance(wait, Job):
-            future = self.thread.pool.submit(wait.run, task.deadline)
-            future.add_done_callback(lambda f: self.thread.post(lambda: self._finished(task, f)))
-        task.timer = self.thread.at(task.deadline, lambda: self._expire(task))
+            future = self.loop.pool.submit(wait.run, task.deadline)
+            future.add_done_callback(lambda f: self.loop.post(lambda: self._finished(task, f)))
+        task.timer = self.loop.at(task.deadline, lambda: self._expire(task))
 
     def _wake(self, task: Task, values: tuple[Any, ...]) -> None:
         if task.timer is None:
@@ -156,15 +158,20 @@ class Tasks:
     def _block(self, token: int) -> tuple[Any, ...]:
         """Wait where Lua can't yield: the Lua thread stands still, within the task's deadline."""
         wait = self._held.pop(token)
-        left = max(0.0, (self._running.deadline if self._running else 0.0) - time.monotonic())
+        until = self._running.deadline if self._running else 0.0
         if isinstance(wait, Sleep):
-            time.sleep(min(max(0.0, wait.seconds), left))
+            until = min(until, time.monotonic() + max(0.0, wait.seconds))
+            while (left := until - time.monotonic()) > 0:
+                time.sleep(min(left, _SIGN_OF_LIFE))
+                self.loop.progress += 1
             return (True,)
         assert isinstance(wait, Job)
-        future = self.thread.pool.submit(wait.run, time.monotonic() + left)
-        with contextlib.suppress(FutureTimeout):
-            future.exception(left)
-            return self._result(future)
+        future = self.loop.pool.submit(wait.run, until)
+        while (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(FutureTimeout):
+                future.exception(min(left, _SIGN_OF_LIFE))
+                return self._result(future)
+            self.loop.progress += 1
         return False, "the hook passed its deadline while it waited"
 
 

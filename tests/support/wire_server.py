@@ -1,4 +1,4 @@
-"""The real wire in a process of its own (libmilter runs once in a process), answering by a plan.
+"""A real wire in a process of its own (libmilter runs once in a process), answering by a plan.
 
 The law: the parent describes with plain, picklable data; what the conversation was told comes back through a pipe.
 Run as `python -m support.wire_server` by `WireServer`, not by hand.
@@ -6,20 +6,23 @@ Run as `python -m support.wire_server` by `WireServer`, not by hand.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from lumilter.session.events import CONTINUE, Event, Helo, Mail, Outcome, Rcpt
+from lumilter.session.events import CONTINUE, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
 from lumilter.session.needs import Needs
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +53,10 @@ class Plan:
     sleep: Mapping[str, float] = field(default_factory=dict)
     deadline: float = 2.0
     mode: int = 0o660
+    wire: str = "libmilter"
+    """Or "python"."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the Python wire's MilterServer. Each limit that is hit is a line in the log: "limit: spool"."""
     adopt_by_dup2: bool = False
     """Go the way of a libmilter that does not know `fd:`."""
 
@@ -161,7 +168,8 @@ class _Recorder:
 
     def __init__(self, plan: Plan, descriptor: int) -> None:
         self.needs = plan.needs
-        self._plan = plan
+        self.plan = plan
+        self.loop: Any = None
         self._out = open(descriptor, "wb", buffering=0)  # noqa: SIM115 (open as long as the process)
         self._lock = threading.Lock()
         self._count = 0
@@ -175,7 +183,7 @@ class _Recorder:
     def open(self) -> _Conversation:
         with self._lock:
             self._count += 1
-            return _Conversation(self, self._plan, self._count)
+            return _Conversation(self, self.plan, self._count)
 
 
 class _Conversation:
@@ -183,9 +191,27 @@ class _Conversation:
         self._recorder, self._plan, self._number = recorder, plan, number
 
     def handle(self, event: Event) -> Outcome:
+        self._tell(event)
+        time.sleep(self._plan.sleep.get(type(event).__name__, 0))
+        return self._outcome(event)
+
+    def start(self, event: Event, answer: Callable[[Outcome], None]) -> None:
+        self._tell(event)
+        sleep = self._plan.sleep.get(type(event).__name__)
+        if sleep is None:
+            answer(self._outcome(event))
+        else:
+            assert self._recorder.loop is not None
+            self._recorder.loop.at(time.monotonic() + sleep, lambda: answer(self._outcome(event)))
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, EndOfMessage) and isinstance(event.body, memoryview):
+            logging.info("a spooled body, read-only: %s", event.body.readonly)
+            event = replace(event, body=bytes(event.body))
         self._recorder.write((self._number, event))
+
+    def _outcome(self, event: Event) -> Outcome:
         name = type(event).__name__
-        time.sleep(self._plan.sleep.get(name, 0))
         argument = {Helo: "name", Mail: "address", Rcpt: "address"}.get(type(event))
         special = f"{name} {getattr(event, argument)}" if argument else name
         answer = self._plan.answers.get(special, self._plan.answers.get(name, CONTINUE))
@@ -194,29 +220,83 @@ class _Conversation:
         return answer
 
 
-def main() -> None:
-    logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(levelname)s %(message)s")
-    import gc
-
+def _serve_libmilter(recorder: _Recorder, address: Address | None, fd: int | None, stop: int) -> int:
     from lumilter.wire import serve as wire
 
+    plan = recorder.plan
+    if plan.adopt_by_dup2:
+        wire.hand_over = wire.replace_socket
+    return wire.serve(
+        address,
+        recorder,
+        mode=plan.mode,
+        fd=fd,
+        on_ready=lambda: recorder.write("ready"),
+        on_signal={signal.SIGUSR1: lambda: logging.info("SIGUSR1 was handled")},
+        stop=stop,
+        deadline=plan.deadline,
+    )
+
+
+def _serve_python(recorder: _Recorder, address: Address | None, fd: int | None, stop: int) -> int:
+    """As a worker does it: the wire on the loop, a drain when it is told to end, a cut when that takes too long."""
+    from lumilter.loop import Loop
+    from lumilter.wire.listener import bind
+    from lumilter.wire.server import MilterServer
+
+    plan, cut, leaving = recorder.plan, 0, False
+    own = bind(address, plan.mode) if address is not None else None
+    listener = own.socket if own is not None else socket.socket(fileno=fd)
+    recorder.loop = loop = Loop()
+    options = {"timeout": 7210, "on_limit": lambda name: logging.info("limit: %s", name), **plan.options}
+    server = MilterServer(loop, listener, recorder, **options)
+
+    def cut_all() -> None:
+        nonlocal cut
+        cut = server.cut()
+        logging.warning("%d connections are cut: they did not end in time", cut)
+
+    def leave() -> None:
+        nonlocal leaving
+        if leaving:
+            cut_all()
+            return
+        leaving = True
+        loop.unwatch(stop)
+        logging.info("no new connections are taken")
+        if own is not None:
+            own.remove()
+        server.drain(loop.stop, last=own is not None)
+        loop.at(time.monotonic() + plan.deadline, cut_all)
+
+    def signalled() -> None:
+        for number in wakeup.recv(64):
+            if number in (signal.SIGTERM, signal.SIGINT):
+                leave()
+
+    wakeup, sender = socket.socketpair()
+    sender.setblocking(False)
+    signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGUSR1, lambda *_: logging.info("SIGUSR1 was handled"))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    loop.watch(wakeup, signalled)
+    loop.watch(stop, leave)
+    recorder.write("ready")
+    loop.run()
+    return cut
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(levelname)s %(message)s")
     gc.disable()
     address, plan, listener = pickle.loads(sys.stdin.buffer.read())
     recorder = _Recorder(plan, int(sys.argv[1]))
-    if plan.adopt_by_dup2:
-        wire.hand_over = wire.replace_socket
-    sys.exit(
-        wire.serve(
-            address if listener is None else None,
-            recorder,
-            mode=plan.mode,
-            fd=listener,
-            on_ready=lambda: recorder.write("ready"),
-            on_signal={signal.SIGUSR1: lambda: logging.info("SIGUSR1 was handled")},
-            stop=int(sys.argv[2]),
-            deadline=plan.deadline,
-        )
-    )
+    serve = _serve_python if plan.wire == "python" else _serve_libmilter
+    status = serve(recorder, address if listener is None else None, listener, int(sys.argv[2]))
+    if plan.wire == "python":
+        assert "Milter" not in sys.modules, "the Python wire has imported pymilter"
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""A wire in its own process, over a unix and an inet socket."""
+"""Both wires in a process of their own, over a unix and an inet socket.
+
+A test that uses `start` or `wire` runs over each of them, unless it is marked for one: @pytest.mark.parametrize("wire",
+["python"]).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,13 +37,19 @@ def address(request: pytest.FixtureRequest, unix_address: Address) -> Address:
     return unix_address if request.param == "unix" else Address("inet", port=free_port())
 
 
+@pytest.fixture(params=["libmilter", "python"])
+def wire(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
 @pytest.fixture
-def start(unix_address: Address) -> Iterator[Callable[..., WireServer]]:
+def start(unix_address: Address, wire: str) -> Iterator[Callable[..., WireServer]]:
     """start(Plan(...), address=a unix socket): a running wire; stopped after the test."""
     with ExitStack() as stack:
 
         def run(plan: Plan | None = None, address: Address = unix_address) -> WireServer:
-            return stack.enter_context(WireServer(address, plan or Plan()))
+            return stack.enter_context(WireServer(address, replace(plan or Plan(), wire=wire)))
 
         yield run
 

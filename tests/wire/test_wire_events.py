@@ -1,4 +1,4 @@
-"""What a conversation is told: every event of real libmilter, exact to the byte."""
+"""What a conversation is told: every event, exact to the byte."""
 
 from __future__ import annotations
 
@@ -112,6 +112,7 @@ def test_eight_bit_envelope_and_macros_survive(start: Start, client: Client) -> 
     assert rcpt.address == "<ä@mx.test>"
 
 
+@pytest.mark.parametrize("wire", ["libmilter"])
 def test_an_eight_bit_helo_is_told_and_its_answer_given_to_the_next_command(start: Start, client: Client) -> None:
     """pymilter can't decode it and does not call us: libmilter has already said CONTINUE when it is made up for."""
     server = start(Plan(answers={"Helo m\udcfcller": Outcome(Action.REJECT)}))
@@ -125,6 +126,7 @@ def test_an_eight_bit_helo_is_told_and_its_answer_given_to_the_next_command(star
     assert [event.name for event in only(server, Helo) if isinstance(event, Helo)] == ["m\udcfcller", "client.test"]
 
 
+@pytest.mark.parametrize("wire", ["libmilter"])
 def test_an_eight_bit_header_name_tempfails_what_can_not_be_judged(start: Start, client: Client) -> None:
     server = start()
     mta = client(server)

@@ -34,6 +34,8 @@ from support.sendmail import PrivateSendmail, Unavailable
 from support.sink import Sink
 from support.wire_server import Address, Plan, WireServer
 
+Serve = Callable[..., WireServer]
+
 MESSAGE = (
     b"Received: from before by client.test; Mon, 23 Nov 2026 10:00:00 +0000\r\n"
     b"Date: Mon, 23 Nov 2026 10:00:00 +0000\r\n"
@@ -92,13 +94,17 @@ def send(site: Site) -> tuple[int, bytes]:
         return client.data(MESSAGE)
 
 
-def wire(site: Site, outcome: Outcome, event: str = "EndOfMessage") -> WireServer:
-    return WireServer(site.milter, Plan(answers={event: outcome}, mode=0o666))
+@pytest.fixture
+def serve(site: Site, wire: str) -> Callable[..., WireServer]:
+    """serve(outcome, event="EndOfMessage"): the wire that gives this answer."""
+    return lambda outcome, event="EndOfMessage": WireServer(
+        site.milter, Plan(answers={event: outcome}, mode=0o666, wire=wire)
+    )
 
 
-def test_a_message_as_it_is(site: Site) -> None:
+def test_a_message_as_it_is(site: Site, serve: Serve) -> None:
     before = len(site.sink.messages)
-    with wire(site, Outcome(Action.CONTINUE)) as server:
+    with serve(Outcome(Action.CONTINUE)) as server:
         assert send(site)[0] == 250
         (message,) = site.sink.wait(before + 1)[before:]
     assert message.raw.endswith(MESSAGE)
@@ -108,7 +114,7 @@ def test_a_message_as_it_is(site: Site) -> None:
     assert {"j", "i", "client_addr", "client_port", "daemon_port", "rcpt_addr", "mail_addr"} <= set(event.macros)
 
 
-def test_every_edit(site: Site) -> None:
+def test_every_edit(site: Site, serve: Serve) -> None:
     before = len(site.sink.messages)
     edits = (
         ChangeHeader(1, b"X-Tight", b"changed"),
@@ -121,7 +127,7 @@ def test_every_edit(site: Site) -> None:
         AddRecipient("new@mx.test"),
         DeleteRecipient("<b@mx.test>"),
     )
-    with wire(site, Outcome(Action.CONTINUE, edits=edits)):
+    with serve(Outcome(Action.CONTINUE, edits=edits)):
         assert send(site)[0] == 250
         (message,) = site.sink.wait(before + 1)[before:]
     expected = [b"Received", b"X-Top", b"Received", b"Date", b"From", b"Message-Id", b"X-Tight"]
@@ -134,15 +140,15 @@ def test_every_edit(site: Site) -> None:
     assert (message.sender, set(message.recipients), message.body) == ("", {"c@mx.test", "new@mx.test"}, b"new\r\n")
 
 
-def test_replies(site: Site) -> None:
-    with wire(site, Outcome(Action.REJECT, Reply(550, "5.7.1", ("one 100%", "two")))):
+def test_replies(site: Site, serve: Serve) -> None:
+    with serve(Outcome(Action.REJECT, Reply(550, "5.7.1", ("one 100%", "two")))):
         assert send(site) == (550, b"5.7.1 one 100%\n5.7.1 two")
 
 
 @pytest.mark.parametrize("event", ["Helo", "Mail", "Rcpt", "Data", "EndOfMessage"])
-def test_421_closes_the_session(site: Site, event: str) -> None:
+def test_421_closes_the_session(site: Site, serve: Serve, event: str) -> None:
     with (
-        wire(site, Outcome(Action.TEMPFAIL, Reply(421, "4.7.0", ("later",))), event),
+        serve(Outcome(Action.TEMPFAIL, Reply(421, "4.7.0", ("later",))), event),
         smtplib.SMTP("127.0.0.1", site.port) as client,
     ):
         steps: dict[str, Callable[[], tuple[int, bytes | str]]] = {
@@ -163,8 +169,8 @@ def test_421_closes_the_session(site: Site, event: str) -> None:
             client.docmd("NOOP")
 
 
-def test_rset_and_a_second_message(site: Site) -> None:
-    with wire(site, Outcome(Action.DISCARD)) as server, smtplib.SMTP("127.0.0.1", site.port) as client:
+def test_rset_and_a_second_message(site: Site, serve: Serve) -> None:
+    with serve(Outcome(Action.DISCARD)) as server, smtplib.SMTP("127.0.0.1", site.port) as client:
         client.ehlo("client.test")
         client.mail("a@client.test")
         client.rcpt("b@mx.test")

@@ -1,4 +1,4 @@
-"""What an outcome becomes: replies, edits, refusals, as an MTA reads them from real libmilter."""
+"""What an outcome becomes: replies, edits, refusals, as an MTA reads them."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ def test_a_long_reply_is_continued_and_cut(start: Start, client: Client) -> None
     assert "".join(texts[3:6]) == "ü" * 1000
 
 
-def test_a_reply_that_libmilter_does_not_take_is_given_without_its_text(start: Start, client: Client) -> None:
+def test_a_reply_that_is_none_is_given_without_its_text(start: Start, client: Client) -> None:
     server = start(Plan(answers={"Mail": Outcome(Action.REJECT, Reply(250, "nonsense", ("x",)))}))
     assert answered(client(server), "Mail") == ("reject", "")
     server.stop()
-    assert "libmilter does not take" in server.log
+    assert "the MTA's own text is sent" in server.log
 
 
 def test_a_rejected_recipient_does_not_end_the_message(start: Start, client: Client) -> None:
@@ -170,7 +170,6 @@ def test_an_empty_body_can_replace_one(start: Start, client: Client) -> None:
         AddHeader(b"X", b" a\n"),
         AddHeader(b"X", b" a\r\n b"),
         AddHeader(b"X", b" a\0b"),
-        AddHeader(b"X", b" caf\xe9"),
         AddHeader(b"", b" a"),
         AddHeader(b"X Y", b" a"),
         AddHeader(b"X:", b" a"),
@@ -182,7 +181,6 @@ def test_an_empty_body_can_replace_one(start: Start, client: Client) -> None:
         AddRecipient(""),
         AddRecipient("a@b>\r\n"),
         DeleteRecipient(""),
-        DeleteRecipient("<\udcff@mx.test>"),
         ChangeSender("a\0b"),
         Quarantine(""),
         Quarantine("a\nb"),
@@ -279,7 +277,7 @@ def test_no_reply_is_waited_for_where_none_is_needed(start: Start, client: Clien
     ]
 
 
-def test_an_mta_without_no_reply_flags_is_answered_by_libmilter(start: Start, client: Client) -> None:
+def test_an_mta_without_no_reply_flags_is_answered_at_once(start: Start, client: Client) -> None:
     server = start(Plan(needs=Needs(frozenset({"message"}))))
     mta = client(server, steps=0x37F)
     steps: list[Callable[[], Answer]] = [

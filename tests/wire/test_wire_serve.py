@@ -85,9 +85,13 @@ def test_an_inet_socket_does_not_delay_and_can_be_taken_again(tmp_path: Path) ->
 # --- the ways to libmilter -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("by_dup2", [False, True], ids=["fd:", "dup2"])
+@pytest.mark.parametrize(
+    ("wire", "by_dup2"),
+    [("libmilter", False), ("libmilter", True), ("python", False)],
+    ids=["fd:", "dup2", "python"],
+)
 @pytest.mark.parametrize("family", ["unix", "inet", "inet6"])
-def test_our_socket_is_handed_over(tmp_path: Path, client: Client, family: str, by_dup2: bool) -> None:
+def test_our_socket_is_handed_over(tmp_path: Path, client: Client, family: str, wire: str, by_dup2: bool) -> None:
     if family == "unix":
         address = Address("unix", path=str(tmp_path / "milter.sock"))
     else:
@@ -98,7 +102,7 @@ def test_our_socket_is_handed_over(tmp_path: Path, client: Client, family: str, 
             pytest.skip(f"this machine has no {family}: {error}")
         address = Address(family, host=host, port=probe.getsockname()[1])
         probe.close()
-    with WireServer(address, Plan(adopt_by_dup2=by_dup2)) as server:
+    with WireServer(address, Plan(wire=wire, adopt_by_dup2=by_dup2)) as server:
         for _ in range(20):
             with MilterClient(address.target) as mta:
                 mta.negotiate()
@@ -111,11 +115,11 @@ def test_our_socket_is_handed_over(tmp_path: Path, client: Client, family: str, 
     assert not address.path or not Path(address.path).exists()
 
 
-def test_an_inherited_listener_outlives_the_worker(tmp_path: Path) -> None:
+def test_an_inherited_listener_outlives_the_worker(tmp_path: Path, wire: str) -> None:
     address = Address("unix", path=str(tmp_path / "milter.sock"))
     listener = bind(address)
     for _ in range(2):
-        with WireServer(address, listener=listener.socket.fileno()) as server:
+        with WireServer(address, Plan(wire=wire), listener=listener.socket.fileno()) as server:
             with MilterClient(address.path) as mta:
                 mta.negotiate()
                 mta.connect()
@@ -124,7 +128,7 @@ def test_an_inherited_listener_outlives_the_worker(tmp_path: Path) -> None:
         assert Path(address.path).exists()
         assert server.told()[-1] == Close()
     waiting = MilterClient(address.path)  # nobody serves: it waits for the next worker
-    with WireServer(address, listener=listener.socket.fileno()) as server:
+    with WireServer(address, Plan(wire=wire), listener=listener.socket.fileno()) as server:
         waiting.negotiate()
         waiting.quit()
     listener.socket.close()
@@ -197,11 +201,11 @@ def test_a_second_signal_ends_the_wait(start: Start, client: Client) -> None:
     assert server.wait() == 1
 
 
-def test_a_drain_under_load_loses_nothing(tmp_path: Path) -> None:
+def test_a_drain_under_load_loses_nothing(tmp_path: Path, wire: str) -> None:
     """Workers on one inherited socket are replaced while 16 connections send: no message is lost or refused."""
     address = Address("unix", path=str(tmp_path / "milter.sock"))
     listener = bind(address)
-    plan = Plan(deadline=30)
+    plan = Plan(deadline=30, wire=wire)
     stop = threading.Event()
 
     def sessions() -> int:

@@ -111,7 +111,7 @@ def _guarded(callback: Callable[..., int]) -> Callable[..., int]:
             log.exception("the rest of this connection is tempfailed")
             connection: Connection | None = ctx.getpriv()
             if connection is not None:
-                connection.broken = True
+                connection.debts.broken = True
             return int(Milter.TEMPFAIL)
 
     return guarded

@@ -26,13 +26,13 @@ from lumilter.session.events import (
     Outcome,
     Rcpt,
 )
-from lumilter.wire import edits, macros, reply
+from lumilter.wire import calls, edits, macros, reply
+from lumilter.wire.debts import TEMPFAIL, Debts
 from lumilter.wire.handler import Conversation
 from lumilter.wire.negotiation import Terms
 
 log = logging.getLogger("lumilter.wire")
 
-_TEMPFAIL = Outcome(Action.TEMPFAIL)
 _CONSTANT = {
     Action.CONTINUE: Milter.CONTINUE,
     Action.ACCEPT: Milter.ACCEPT,
@@ -55,11 +55,7 @@ class Connection:
         self._terms = terms
         self._connected = False
         self._in_transaction = False
-        self.broken = False
-        """Something was lost: the rest of the connection is tempfailed."""
-        self._owed_session: Outcome | None = None
-        self._owed_message: Outcome | None = None
-        """What was answered to an event whose reply the MTA does not wait for: the next reply has to be this."""
+        self.debts = Debts()
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
 
@@ -77,7 +73,7 @@ class Connection:
 
     def helo(self, ctx: Any, name: str) -> int:
         self._end_transaction()
-        self._owed_session = None
+        self.debts.session = None
         return self._exchange(ctx, "helo", Helo(name, macros.read(ctx, "helo")))
 
     def mail(self, ctx: Any, address: bytes, *params: bytes) -> int:
@@ -105,7 +101,7 @@ class Connection:
         return self._unanswered("body")
 
     def eom(self, ctx: Any) -> int:
-        debt = self._debt()
+        debt = self.debts.due()
         if debt is not None:
             self._end_transaction()
             return self._reply(ctx, debt)
@@ -114,11 +110,11 @@ class Connection:
         outcome = self._ask(event)
         if outcome.action in (Action.CONTINUE, Action.ACCEPT):
             try:
-                edits.write(ctx, edits.check(outcome.edits, self._terms))
+                calls.write(ctx, calls.spelled(edits.check(outcome.edits, self._terms)))
             except (edits.Unwritable, Milter.error) as error:
                 queue_id = event.macros.get("i", "-")
                 log.error("%s: the edits of this message can't be made, it is tempfailed: %s", queue_id, error)
-                outcome = _TEMPFAIL
+                outcome = TEMPFAIL
         return self._reply(ctx, outcome)
 
     def abort(self) -> int:
@@ -138,16 +134,16 @@ class Connection:
         message can't be judged.
         """
         if self._connected and not self._in_transaction:
-            if self._debt() is None:
-                self._owed_session = self._unless_continue(self._ask(Helo(_str(raw))))
+            if self.debts.due() is None:
+                self.debts.owe(self._ask(Helo(_str(raw))), in_transaction=False)
             return
         log.error("8-bit client or header name %r, the rest of this connection is tempfailed", raw[:80])
-        self.broken = True
+        self.debts.broken = True
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
     def _exchange(self, ctx: Any, name: str, event: Event) -> int:
-        debt = self._debt()
+        debt = self.debts.due()
         if debt is None:
             self._in_transaction = self._in_transaction or name == "mail"
             outcome = self._ask(event)
@@ -156,24 +152,14 @@ class Connection:
         if not self._terms.silent(name):
             return self._reply(ctx, outcome)
         if debt is None:
-            if self._in_transaction:
-                self._owed_message = self._unless_continue(outcome)
-            else:
-                self._owed_session = self._unless_continue(outcome)
+            self.debts.owe(outcome, self._in_transaction)
         return int(Milter.NOREPLY)
 
     def _unanswered(self, name: str) -> int:
         return int(Milter.NOREPLY if self._terms.silent(name) else Milter.CONTINUE)
 
-    def _debt(self) -> Outcome | None:
-        return _TEMPFAIL if self.broken else self._owed_session or self._owed_message
-
-    @staticmethod
-    def _unless_continue(outcome: Outcome) -> Outcome | None:
-        return None if outcome.action is Action.CONTINUE else outcome
-
     def _end_transaction(self) -> None:
-        self._headers, self._body, self._owed_message = [], [], None
+        self._headers, self._body, self.debts.message = [], [], None
         if self._in_transaction:
             self._in_transaction = False
             self._ask(Abort())
@@ -183,8 +169,8 @@ class Connection:
             return self._conversation.handle(event)
         except Exception:
             log.exception("%s was not handled, the rest of this connection is tempfailed", type(event).__name__)
-            self.broken = True
-            return _TEMPFAIL
+            self.debts.broken = True
+            return TEMPFAIL
 
     def _reply(self, ctx: Any, outcome: Outcome) -> int:
         action = outcome.action

@@ -1,37 +1,36 @@
-"""The macros that the MTA is asked for, one list for each stage, and how their values are read.
+"""The macros that the MTA is asked for, one list for each stage, and how pymilter reads their values.
 
-The law: this table is the only place that names macros; what a stage was given is part of every later event.
+The law: this table is the only place that names macros; what a stage was given is part of every later event. The
+numbers of the stages are the protocol's (SMFIM_ in Sendmail's include/libmilter/mfapi.h).
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-import Milter
-
 from lumilter.session.events import Macros
 
 STAGES: dict[str, tuple[int, tuple[str, ...]]] = {
     "connect": (
-        Milter.M_CONNECT,
+        0,
         (
             *("j", "v", "_", "daemon_name", "daemon_addr", "daemon_port", "if_name", "if_addr"),
             *("client_addr", "client_name", "client_ptr", "client_port", "client_resolve", "client_connections"),
         ),
     ),
     "helo": (
-        Milter.M_HELO,
+        1,
         ("tls_version", "cipher", "cipher_bits", "cert_subject", "cert_issuer", "verify"),
     ),
     "mail": (
-        Milter.M_ENVFROM,
+        2,
         ("i", "auth_type", "auth_authen", "auth_author", "auth_ssf", "mail_mailer", "mail_host", "mail_addr"),
     ),
-    "rcpt": (Milter.M_ENVRCPT, ("i", "rcpt_mailer", "rcpt_host", "rcpt_addr")),
-    "data": (Milter.M_DATA, ("i",)),
-    "message": (Milter.M_EOM, ("i", "msg_id")),
+    "rcpt": (3, ("i", "rcpt_mailer", "rcpt_host", "rcpt_addr")),
+    "data": (4, ("i",)),
+    "message": (5, ("i", "msg_id")),
 }
-"""Stage: (libmilter's number, names without braces). Sendmail takes at most 50 names for a stage."""
+"""Stage: (its number, names without braces). Sendmail takes at most 50 names for a stage."""
 
 
 def spelled(name: str) -> str:

@@ -47,7 +47,7 @@ def serve(
     on_signal: Mapping[int, Callable[[], None]] | None = None,
     stop: int | None = None,
     timeout: float = 7210,
-    deadline: float = 30.0,
+    deadline: float | Callable[[], float] = 30.0,
 ) -> int:
     """Answer MTAs until SIGTERM, SIGINT or a word on `stop`, then let the open connections end.
 
@@ -56,7 +56,7 @@ def serve(
     stop: a descriptor that becomes readable, or ends, when it is time to leave: the way for a supervisor, whose death
     is noticed by it too.
     timeout: seconds that an MTA may be silent before its connection is given up.
-    deadline: seconds that open connections are given; another signal ends the wait.
+    deadline: seconds that open connections are given, or what says so when it is time; another signal ends the wait.
     Returns the number of connections that were cut. Raises ConfigError and WireError.
     """
     if (address is None) == (fd is None):
@@ -85,7 +85,8 @@ def serve(
         signals.wait(wakeup, on_signal or {}, stop)
         if ended:
             raise WireError(f"libmilter ended: {ended[0]}")
-        return _leave(listener, own, descriptor, wakeup, time.monotonic() + deadline)
+        patience = deadline() if callable(deadline) else deadline
+        return _leave(listener, own, descriptor, wakeup, time.monotonic() + patience)
     finally:
         if own is not None:
             own.remove()

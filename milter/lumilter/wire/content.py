@@ -1,0 +1,135 @@
+"""The message that an MTA is sending: in memory, and a long body in an unlinked file.
+
+The law: memory is bounded whatever comes. What does not fit, or can't be written, is not kept, and is answered for at
+the end of the message; the connection and all others go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import mmap
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO
+
+from lumilter.session.events import Outcome
+from lumilter.wire.debts import TEMPFAIL
+
+log = logging.getLogger("lumilter.wire")
+
+_TUPLE = 200
+"""Bytes that a header takes in memory beside its name and value, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is taken of one message; 0 is no limit. As in `server.MilterServer`, and
+
+    headers: bytes of memory for the headers, whose number no MTA limits; beyond, the message is tempfailed.
+    """
+
+    memory_body: int = 0
+    spool: str = ""
+    message_size: int = 0
+    on_message_size: Outcome = TEMPFAIL
+    on_limit: Callable[[str], None] = lambda name: None
+    headers: int = 64 << 20
+
+
+class Content:
+    """One message after the other. outcome: what it has to be answered with, None as long as all of it is here."""
+
+    __slots__ = ("_chunks", "_file", "_held", "_limits", "_map", "_size", "_view", "headers", "outcome")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.outcome: Outcome | None = None
+        self._chunks: list[bytes] = []
+        self._held = 0
+        self._size = 0
+        self._file: IO[bytes] | None = None
+        self._map: mmap.mmap | None = None
+        self._view: memoryview | None = None
+
+    def add_header(self, name: bytes, value: bytes) -> None:
+        if self.outcome is None and self._takes(len(name) + len(value) + 3):  # a colon and CRLF
+            self.headers.append((name, value))
+            if 0 < self._limits.headers < self._size + _TUPLE * len(self.headers):
+                self._give_up("headers", TEMPFAIL)
+
+    def add_body(self, chunk: bytes) -> None:
+        if self.outcome is not None or not self._takes(len(chunk)):
+            return
+        try:
+            if self._file is not None:
+                _write(self._file, chunk)
+                return
+            self._chunks.append(chunk)
+            self._held += len(chunk)
+            if 0 < self._limits.memory_body < self._held:
+                self._file = tempfile.TemporaryFile(buffering=0, dir=self._limits.spool or None)  # noqa: SIM115
+                for each in self._chunks:
+                    _write(self._file, each)
+                self._chunks.clear()
+        except OSError as error:
+            self._unspooled(error)
+
+    def body(self) -> bytes | memoryview:
+        """All of it: bytes, or a read-only memoryview of the file, which ends with `clear`.
+
+        Where the file can't be mapped, `outcome` says so afterwards.
+        """
+        if self._file is None:
+            return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        try:
+            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        except OSError as error:
+            self._unspooled(error)
+            return b""
+        self._view = memoryview(self._map)
+        return self._view
+
+    def clear(self) -> None:
+        """The message is over. A view of the body that somebody still looks at lives as long as that."""
+        if self._size:
+            self._drop()
+            self._size = 0
+        self.outcome = None
+
+    def _takes(self, more: int) -> bool:
+        self._size += more
+        if 0 < self._limits.message_size < self._size:
+            self._give_up("message_size", self._limits.on_message_size)
+        return self.outcome is None
+
+    def _unspooled(self, error: OSError) -> None:
+        log.error("a message is tempfailed, its body can't be spooled: %s", error)
+        self._give_up("spool", TEMPFAIL)
+
+    def _give_up(self, limit: str, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self._drop()
+        self._limits.on_limit(limit)
+
+    def _drop(self) -> None:
+        self.headers.clear()
+        self._chunks.clear()
+        self._held = 0
+        if self._file is not None:
+            with contextlib.suppress(BufferError):
+                if self._view is not None:
+                    self._view.release()
+                if self._map is not None:
+                    self._map.close()
+            self._file.close()
+            self._file = self._map = self._view = None
+
+
+def _write(file: IO[bytes], chunk: bytes) -> None:
+    """All of it: a disk that fills up takes less than it was given, and then fails."""
+    written = file.write(chunk)
+    while written < len(chunk):
+        written += file.write(chunk[written:])

@@ -7,12 +7,14 @@ its `run` is called on a pool thread.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
 class Wait:
-    """Something that a session waits for while others go on."""
+    """Something that a session waits for while others go on. kind: what the figures count it as."""
+
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Sleep(Wait):
     """Time alone."""
 
     seconds: float
+    kind: str = field(default="sleep", init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +31,11 @@ class Job(Wait):
 
     run(deadline): the work; deadline is a time.monotonic() value in seconds after which nobody wants the result.
     It returns what the function returns to the script (a tuple is several results) or raises a LumilterError.
+    kind: a short word such as "dns".
     """
 
     run: Callable[[float], Any]
+    kind: str = "job"
 
 
 @dataclass(slots=True)

@@ -42,13 +42,14 @@ class ScriptError(LumilterError):
     """A script failed.
 
     script: chunk name as the author knows it; line: 1-based, 0 where unknown; message: without the position;
-    traceback: Lua's, or "".
+    traceback: Lua's, or "". module: whose hook failed, "" outside sessions; ms: how long the hook had taken.
     """
 
     def __init__(self, message: str, script: str = "", line: int = 0, traceback: str = "") -> None:
         self.message, self.script, self.line, self.traceback = message, script, line, traceback
         where = f"{script}:{line}: " if script and line else f"{script}: " if script else ""
         super().__init__(where + message)
+        self.module, self.ms = "", 0.0
 
 
 class DialectError(ScriptError):
@@ -56,7 +57,14 @@ class DialectError(ScriptError):
 
 
 class LimitError(ScriptError):
-    """A script passed a limit and was stopped."""
+    """A script passed a limit and was stopped.
+
+    limit: which one: "deadline", "instructions", "memory", or "again" (VALIDATE_AGAIN for too long).
+    """
+
+    def __init__(self, message: str, script: str = "", line: int = 0, traceback: str = "", limit: str = "") -> None:
+        super().__init__(message, script, line, traceback)
+        self.limit = limit
 
 
 class MisuseError(ScriptError):

@@ -78,7 +78,7 @@ def dns_lookup(name: str, recordtype: str | None = None, options: dict[str, Any]
         found = services.resolver.lookup(name, wanted, server=server, deadline=until)
         return [[preference, text] if priority and preference is not None else text for preference, text in found]
 
-    return Job(run)
+    return Job(run, "dns")
 
 
 @api("msys.expandMacro", package=PACKAGE, blocking=True)

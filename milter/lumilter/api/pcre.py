@@ -57,7 +57,7 @@ def _searched(subject: bytes, search: Callable[[], Found]) -> Found | Failure | 
         except pcre.MatchLimitError as error:
             return None, error.message, error.code
 
-    return run() if len(subject) <= INLINE else Job(run)
+    return run() if len(subject) <= INLINE else Job(run, "pcre")
 
 
 def _table(found: pcre.Match | None) -> dict[int | str, bytes] | None:

@@ -10,13 +10,14 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lumilter.calls import Here
 from lumilter.errors import ScriptError
 from lumilter.host.bridge import Bridge
+from lumilter.host.positions import Positions
 from lumilter.host.state import State
 from lumilter.host.tasks import Limits, Tasks
 from lumilter.host.values import from_wire, to_wire
@@ -49,6 +50,20 @@ class LuaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class HookEnd:
+    """A hook has returned or failed.
+
+    seconds: from its start, waits included; waited: how many of them for what, by Wait.kind. session: None for init.
+    """
+
+    session: Session | None
+    module: str
+    hook: str
+    seconds: float
+    waited: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class RunLua:
     """Ask for a piece of Lua outside a session: begin as for Tasks.start."""
 
@@ -66,14 +81,17 @@ class Host:
         self.loop = loop
         self.state = State(settings.path, settings.max_memory, settings.allow, settings.jit)
         self.tasks = Tasks(self.state, loop, settings.limits)
+        self.state.boot.register = self.register
+        self.positions = Positions(self.state)
         self.bridge = Bridge(self.state, services, self.tasks.hold)
         self.bridge.here.host = self
         self.tasks.bridge = self.bridge
-        self.state.boot.register = self.register
         self.state.boot.print = lambda text: echo(self.bridge.here, from_wire(text))
         self.modules: list[Module] = []
         self.warnings: list[str] = []
         """What was odd while the scripts were loaded; `lumilter check` prints them."""
+        self.on_hook: Callable[[HookEnd], None] = lambda ended: None
+        """Called, on the Lua thread, when a hook has returned or failed; must not raise."""
         self._keys = itertools.count(1)
         self._sessions: dict[Session, int] = {}
         """Sessions that scripts know of, by the number that stands for them in Lua."""
@@ -183,20 +201,29 @@ class Host:
             self.loop.at(time.monotonic() + request.seconds, lambda: go_on(lambda: steps.send(None)))
             return
         begun = time.perf_counter()
+        waited: dict[str, float] = {}
+
+        def ended() -> float:
+            """Milliseconds since the start."""
+            seconds = time.perf_counter() - begun
+            if isinstance(request, RunHook):
+                self.on_hook(HookEnd(session, request.module.name, request.hook.name, seconds, waited))
+            return seconds * 1000
 
         def done(values: tuple[Any, ...]) -> None:
             value = values[0] if values else None
-            ms = (time.perf_counter() - begun) * 1000
+            ms = ended()
             go_on(lambda: steps.send(HookDone(value, ms)))
 
         def failed(error: ScriptError) -> None:
+            error.ms = ended()
             go_on(lambda: steps.throw(error))
 
         if isinstance(request, RunLua):
-            self.tasks.start(request.begin, Here(request.phase, "", session), done, failed)
+            self.tasks.start(request.begin, Here(request.phase, "", session), done, failed, waited)
         else:
             here = Here(request.hook.phase, request.module.name, session)
-            self.tasks.start(self._hook(request, session), here, done, failed)
+            self.tasks.start(self._hook(request, session), here, done, failed, waited)
 
     def _hook(self, request: RunHook, session: Session | None) -> Callable[[int, float], Any]:
         number = 0

@@ -23,8 +23,11 @@ from lumilter.host.values import from_wire, to_wire
 from lumilter.loop import Loop, Timer
 
 _FRAME = re.compile(r"\n\s+([^\n\[\]]+?):(\d+): in ")
+_WORD = re.compile(r"[A-Z]{1,16}")
+"""The short words of LookupFailed: NXDOMAIN, TIMEOUT ..."""
 _SIGN_OF_LIFE = 1.0
 """Seconds after which a wait that blocks the loop says that it is not stuck."""
+_SIGNS = {"instruction budget": "instructions", "deadline": "deadline", "memory limit": "memory", "memory": "memory"}
 _POSITION = re.compile(r"(?s)((?:[^:\n]|:(?!\d))+):(\d+): (.*)")
 
 
@@ -38,14 +41,20 @@ class Limits:
 
 @dataclass(eq=False, slots=True)
 class Task:
-    """A coroutine that has not ended yet. here: what is true while it runs."""
+    """A coroutine that has not ended yet. here: what is true while it runs.
+
+    waited: seconds for each kind of wait; kind, since: of the wait that it is in.
+    """
 
     here: Here
     deadline: float
     remaining: int
     done: Callable[[tuple[Any, ...]], None]
     failed: Callable[[ScriptError], None]
+    waited: dict[str, float]
     id: int = 0
+    kind: str = ""
+    since: float = 0.0
     timer: Timer | None = None
 
 
@@ -62,6 +71,14 @@ class Tasks:
         self._running: Task | None = None
         self.waiting = 0
         """Tasks that wait for something."""
+        self.jobs = 0
+        """Jobs that run or wait in the pool, those included that nobody waits for any more."""
+        self.on_wait: Callable[[str, float, str], None] = lambda kind, seconds, outcome: None
+        """Called when a task has waited: Wait.kind, seconds, and how it ended; must not raise.
+
+        Outcomes: ok, failed, error, cancelled, deadline (the hook's own), or an adapter's word for why it failed, in
+        lower case: nxdomain, timeout ...
+        """
 
     def hold(self, wait: Wait) -> int:
         """Keep a Wait until Lua hands its token to the scheduler."""
@@ -75,10 +92,15 @@ class Tasks:
         here: Here,
         done: Callable[[tuple[Any, ...]], None],
         failed: Callable[[ScriptError], None],
+        waited: dict[str, float] | None = None,
     ) -> None:
-        """Begin a task; begin(instructions, deadline) calls boot.start or one of its kin."""
+        """Begin a task; begin(instructions, deadline) calls boot.start or one of its kin.
+
+        waited: is given the seconds that it waits, by Wait.kind.
+        """
         deadline = time.monotonic() + self.limits.deadline
-        self._step(Task(here, deadline, self.limits.instructions, done, failed), begin)
+        waited = {} if waited is None else waited
+        self._step(Task(here, deadline, self.limits.instructions, done, failed, waited), begin)
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
@@ -91,7 +113,8 @@ class Tasks:
         try:
             report = move(task.remaining, task.deadline)
         except MemoryLimit:
-            task.failed(LimitError(f"the Lua state passed its memory limit ({self.state.memory_used} bytes in use)"))
+            text = f"the Lua state passed its memory limit ({self.state.memory_used} bytes in use)"
+            task.failed(LimitError(text, limit="memory"))
             return
         except Exception as error:  # lupa's own errors: a Lua error outside a coroutine is a fault of ours
             task.failed(ScriptError(f"internal error: {error}"))
@@ -112,26 +135,42 @@ class Tasks:
 
     def _wait(self, task: Task, wait: Wait) -> None:
         self.waiting += 1
+        task.kind, task.since = wait.kind, time.monotonic()
         if isinstance(wait, Sleep):
             wake = time.monotonic() + max(0.0, wait.seconds)
             if wake <= task.deadline:
-                task.timer = self.loop.at(wake, lambda: self._wake(task, (True,)))
+                task.timer = self.loop.at(wake, lambda: self._wake(task, (True,), "ok"))
                 return
         elif isinstance(wait, Job):
-            future = self.loop.pool.submit(wait.run, task.deadline)
+            future = self._submit(wait, task.deadline)
             future.add_done_callback(lambda f: self.loop.post(lambda: self._finished(task, f)))
         task.timer = self.loop.at(task.deadline, lambda: self._expire(task))
 
-    def _wake(self, task: Task, values: tuple[Any, ...]) -> None:
+    def _submit(self, job: Job, until: float) -> Future[Any]:
+        self.jobs += 1
+        future = self.loop.pool.submit(job.run, until)
+        future.add_done_callback(lambda f: self.loop.post(self._job_ended))
+        return future
+
+    def _job_ended(self) -> None:
+        self.jobs -= 1
+
+    def _waited(self, task: Task, outcome: str) -> None:
+        seconds = time.monotonic() - task.since
+        task.waited[task.kind] = task.waited.get(task.kind, 0.0) + seconds
+        self.on_wait(task.kind, seconds, outcome)
+
+    def _wake(self, task: Task, values: tuple[Any, ...], outcome: str) -> None:
         if task.timer is None:
             return  # its deadline passed first
         task.timer.cancel()
         task.timer = None
         self.waiting -= 1
+        self._waited(task, outcome)
         self._resume(task, *values)
 
     def _finished(self, task: Task, future: Future[Any]) -> None:
-        self._wake(task, self._result(future))
+        self._wake(task, self._result(future), outcome_of(future))
 
     def _result(self, future: Future[Any]) -> tuple[Any, ...]:
         """What a Job's end means to the script: results, `nil, message`, or an error."""
@@ -151,28 +190,47 @@ class Tasks:
             return
         task.timer = None
         self.waiting -= 1
+        self._waited(task, "deadline")
         trace = from_wire(self.boot.cancel(task.id))
         text = f"the hook passed its deadline ({self.limits.deadline:g} s) while it waited"
-        task.failed(LimitError(text, *script_position(trace), trace))
+        task.failed(LimitError(text, *script_position(trace), trace, "deadline"))
 
     def _block(self, token: int) -> tuple[Any, ...]:
         """Wait where Lua can't yield: the Lua thread stands still, within the task's deadline."""
-        wait = self._held.pop(token)
-        until = self._running.deadline if self._running else 0.0
+        wait, task = self._held.pop(token), self._running
+        if task is None:
+            return self._blocked(wait, 0.0)[0]
+        task.kind, task.since = wait.kind, time.monotonic()
+        values, outcome = self._blocked(wait, task.deadline)
+        self._waited(task, outcome)
+        return values
+
+    def _blocked(self, wait: Wait, until: float) -> tuple[tuple[Any, ...], str]:
+        """What the script gets, and the outcome."""
         if isinstance(wait, Sleep):
             until = min(until, time.monotonic() + max(0.0, wait.seconds))
             while (left := until - time.monotonic()) > 0:
                 time.sleep(min(left, _SIGN_OF_LIFE))
                 self.loop.progress += 1
-            return (True,)
+            return (True,), "ok"
         assert isinstance(wait, Job)
-        future = self.loop.pool.submit(wait.run, until)
+        future = self._submit(wait, until)
         while (left := until - time.monotonic()) > 0:
             with contextlib.suppress(FutureTimeout):
                 future.exception(min(left, _SIGN_OF_LIFE))
-                return self._result(future)
+                return self._result(future), outcome_of(future)
             self.loop.progress += 1
-        return False, "the hook passed its deadline while it waited"
+        return (False, "the hook passed its deadline while it waited"), "deadline"
+
+
+def outcome_of(future: Future[Any]) -> str:
+    """How a Job ended, in a word."""
+    if future.cancelled():
+        return "cancelled"
+    error = future.exception()
+    if isinstance(error, LookupFailed):
+        return str(error).lower() if _WORD.fullmatch(str(error)) else "failed"
+    return "ok" if error is None else "error"
 
 
 def script_position(trace: str) -> tuple[str, int]:
@@ -184,8 +242,14 @@ def script_position(trace: str) -> tuple[str, int]:
 def script_error(message: Any, traceback: Any, limit: bool) -> ScriptError:
     """A Lua error as a ScriptError: "policy.lua:3: text" is taken apart; assert() does not say where it stood."""
     text, trace = from_wire(str(message)), from_wire(str(traceback))
-    kind = LimitError if limit or text.endswith("not enough memory") else ScriptError
     position = _POSITION.fullmatch(text)
-    if position:
-        return kind(position[3], position[1], int(position[2]), trace)
-    return kind(text, *script_position(trace), trace)
+    where = (position[1], int(position[2])) if position else script_position(trace)
+    message_only = position[3] if position else text
+    if limit or text.endswith("not enough memory"):
+        return LimitError(message_only, *where, trace, limit_of(text))
+    return ScriptError(message_only, *where, trace)
+
+
+def limit_of(text: str) -> str:
+    """Which limit the scheduler's text is about (lua/lumilter/scheduler.lua)."""
+    return next((name for sign, name in _SIGNS.items() if text.endswith(sign)), "")

@@ -91,6 +91,7 @@ class Session:
 
     def handle(self, event: Event) -> Steps:
         """Run everything that belongs to one event."""
+        self.trace.begin()
         if isinstance(event, Abort):
             self._end_transaction()
             return CONTINUE
@@ -281,15 +282,20 @@ class Session:
             for module in self.modules:
                 if hook.name not in module.hooks:
                     continue
+                before = self._said(message)
                 try:
                     done = yield from self._run(module, hook, text, message)
                 except ScriptError as error:
                     self.trace.errors.append(error)
                     refused = verdict.of_error(error, self.options)
                     if refused:
+                        self.trace.decided = hook.phase, module.name
                         return refused
                     continue
+                if self._said(message) != before:
+                    self.trace.decided = hook.phase, module.name
                 if hook.result is Result.STATUS and (refused := verdict.of_status(done)):
+                    self.trace.decided = hook.phase, module.name
                     return refused
                 if hook.result is Result.VALIDATE and done == phases.VALIDATE_DONE:
                     break
@@ -299,6 +305,10 @@ class Session:
             if message is not None and message.discarded is not None:
                 return None
         return None
+
+    def _said(self, message: MailMessage | None) -> tuple[object, ...]:
+        """What a hook can say about the command, to tell whose word was the last."""
+        return self.vctx.code, self.vctx.note, self.vctx.disconnect, message and message.discarded
 
     def _run(
         self, module: Module, hook: Hook, text: str, message: MailMessage | None
@@ -316,10 +326,13 @@ class Session:
                     break
                 waited += self.options.again_interval
                 if waited > self.options.again_limit:
-                    raise LimitError(f"{hook.name} still says VALIDATE_AGAIN after {self.options.again_limit:g} s")
+                    raise LimitError(
+                        f"{hook.name} still says VALIDATE_AGAIN after {self.options.again_limit:g} s", limit="again"
+                    )
                 yield Pause(self.options.again_interval)
         except ScriptError as error:
-            self._traced(hook, module, "limit" if isinstance(error, LimitError) else "error", spent)
+            error.module = module.name
+            self._traced(hook, module, "limit" if isinstance(error, LimitError) else "error", spent + error.ms)
             raise
         names: dict[object, str] = {phases.VALIDATE_CONT: "cont", phases.VALIDATE_DONE: "done", None: "cont"}
         value = done.value

@@ -68,10 +68,19 @@ class Trace:
 
     runs: list[HookRun] = field(default_factory=list)
     errors: list[ScriptError | SplitError] = field(default_factory=list)
+    decided: tuple[str, str] | None = None
+    """Phase and module of the hook whose word about the last event was the last one; None where none said anything."""
+    begun: int = 0
+    """How many of the runs are older than the last event."""
+
+    def begin(self) -> None:
+        """A new event."""
+        self.decided, self.begun = None, len(self.runs)
 
     def clear(self) -> None:
         self.runs.clear()
         self.errors.clear()
+        self.begun = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,9 @@ class Loop:
         self._on_delay = on_delay
         self.pool_size = pool_size
         self.pool = ThreadPoolExecutor(pool_size, thread_name_prefix="wait")
-        self.progress = 0
-        """Turns done, and signs of life of what blocks on purpose: while it stands still a script is stuck."""
+        self.alive: Callback = lambda: None
+        """To be called every second or so by what blocks the loop on purpose, so that it is not taken for stuck."""
+        self._turns = 0
         self.watch(self._wake_in, self._woken, None)
 
     # --- from any thread ---------------------------------------------------------------------------------------------
@@ -175,9 +176,9 @@ class Loop:
             self._dispatch(fd, mask)
         for _ in range(len(self._inbox)):
             self._safely(self._inbox.popleft())
-        self.progress += 1
-        if self.progress % _COLLECT_EVERY == 0:
-            gc.collect(1 if self.progress % (50 * _COLLECT_EVERY) else 2)
+        self._turns += 1
+        if self._turns % _COLLECT_EVERY == 0:
+            gc.collect(1 if self._turns % (50 * _COLLECT_EVERY) else 2)
         if self._on_delay is not None and ready:
             self._on_delay(time.monotonic() - begun)
 

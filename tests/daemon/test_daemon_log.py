@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lumilter.calls import Here
+from lumilter.config.schema import Log
 from lumilter.daemon import log
 from lumilter.errors import ScriptError
 from lumilter.session.events import Abort, Action, Close, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
@@ -97,7 +98,7 @@ def test_values() -> None:
 
 
 def test_an_exception_stays_on_its_line(lines: Path) -> None:
-    log.configure(False, str(lines), "info")
+    log.configure(Log(format="text", target=str(lines), level="info"))
     try:
         raise ValueError("first\nsecond")
     except ValueError:
@@ -111,7 +112,7 @@ def test_an_exception_stays_on_its_line(lines: Path) -> None:
 
 
 def test_levels_and_a_file_that_is_rotated(lines: Path) -> None:
-    log.configure(True, str(lines), "warning")
+    log.configure(Log(format="json", target=str(lines), level="warning"))
     logging.getLogger("x").info("not written")
     logging.getLogger("x").warning("one")
     lines.rename(lines.with_suffix(".1"))
@@ -126,7 +127,7 @@ def test_standard_error_and_the_journal(
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     if journal:
         monkeypatch.setenv("JOURNAL_STREAM", journal)
-    log.configure(False, "stderr", "info")
+    log.configure(Log(format="text", target="stderr", level="info"))
     logging.getLogger("x").info("text")
     assert re.fullmatch(line, capsys.readouterr().err)
 
@@ -136,7 +137,7 @@ def test_standard_error_and_the_journal(
 
 def logged(lines: Path, drive: Drive, *events: Event) -> list[dict[str, object]]:
     """Run the events, observed; the log's lines."""
-    log.configure(True, str(lines), "info")
+    log.configure(Log(format="json", target=str(lines), level="info"))
     for event in events:
         log.observe(drive.session, event, drive.handle(event))
     return [json.loads(line) for line in lines.read_text().splitlines()]
@@ -188,7 +189,7 @@ def test_a_discard_says_why(lines: Path) -> None:
 
 
 def test_hostile_mail_is_still_one_line(lines: Path) -> None:
-    log.configure(False, str(lines), "info")
+    log.configure(Log(format="text", target=str(lines), level="info"))
     drive = Drive("validate_data")
     for event in transaction(HOSTILE):
         log.observe(drive.session, event, drive.handle(event))
@@ -198,7 +199,7 @@ def test_hostile_mail_is_still_one_line(lines: Path) -> None:
 
 
 def test_a_printed_line_names_its_module(lines: Path) -> None:
-    log.configure(True, str(lines), "info")
+    log.configure(Log(format="json", target=str(lines), level="info"))
     log.script_line(Here("init", "policy", None), "hello\tthere")
     (line,) = (json.loads(text) for text in lines.read_text().splitlines())
     assert (line["message"], line["module"], line["phase"], line["queue_id"]) == ("hello\tthere", "policy", "init", "")

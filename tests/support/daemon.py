@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -45,11 +46,19 @@ class Daemon:
 
     config: Path
     log_file: Path
+    listen: socket.socket | None = None
+    """A listening socket to inherit, as from systemd."""
+    status: int = 0
+    """How it has to end: 1 where connections are cut."""
     _process: subprocess.Popen[bytes] = field(init=False)
 
     def __enter__(self) -> Daemon:
+        command, inherited = [*COMMAND, str(self.config)], ()
+        if self.listen is not None:  # sd_listen_fds(3): descriptor 3, and a process id that only the shell knows
+            inherit = f'exec env LISTEN_FDS=1 LISTEN_PID=$$ "$@" 3<&{self.listen.fileno()}'
+            command, inherited = ["bash", "-c", inherit, "bash", *command], (self.listen.fileno(),)
         with self.log_file.open("wb") as out:
-            self._process = subprocess.Popen([*COMMAND, str(self.config)], stderr=out, env=ENVIRONMENT)
+            self._process = subprocess.Popen(command, stderr=out, env=ENVIRONMENT, pass_fds=inherited)
         try:
             self.wait_log(READY)
         except BaseException:
@@ -62,7 +71,7 @@ class Daemon:
     ) -> None:
         status = self.stop()
         if kind is None:
-            assert status == 0, self.log
+            assert status == self.status, self.log
             assert "Traceback" not in self.log, self.log
 
     @property
@@ -75,17 +84,38 @@ class Daemon:
         """The lines of its log that are errors."""
         return [line for line in self.log.splitlines() if " error: " in line]
 
-    def wait_log(self, text: str, timeout: float = 30) -> None:
-        """Until the log holds the text."""
+    @property
+    def pid(self) -> int:
+        """The supervisor."""
+        return self._process.pid
+
+    @property
+    def workers(self) -> list[int]:
+        """The worker processes, oldest first."""
+        return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+
+    def wait_log(self, text: str, timeout: float = 30, dead: bool = False) -> None:
+        """Until the log holds the text. dead: also if the supervisor has ended."""
         until = time.monotonic() + timeout
         while text not in self.log:
-            assert self._process.poll() is None, f"it ended with {self._process.poll()}:\n{self.log}"
+            assert dead or self._process.poll() is None, f"it ended with {self._process.poll()}:\n{self.log}"
             assert time.monotonic() < until, f"expected {text!r} in\n{self.log}"
             time.sleep(0.01)
 
+    def signal(self, number: int) -> None:
+        """To the supervisor."""
+        self._process.send_signal(number)
+
     def terminate(self) -> None:
         """SIGTERM, without waiting for the end."""
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes."""
+        workers = self.workers
+        self._process.kill()
+        for worker in workers:
+            os.kill(worker, signal.SIGKILL)
 
     def stop(self) -> int:
         """SIGTERM, unless it has ended; its exit status: 0, or 1 if connections were cut."""

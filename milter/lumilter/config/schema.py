@@ -43,6 +43,8 @@ def _target(value: object) -> object:
 
 
 ACTION = choice("tempfail", "accept", "reject")
+AS_ERROR = choice("on_error", "tempfail", "accept", "reject")
+"""on_error: as [policy] on_error says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,13 @@ class Limits:
         "Lookups (DNS, databases, scanners) of one worker at the same time; more wait, within their hook's deadline.",
         256,
     )
-    on_deadline: str = key(ACTION, "What becomes of mail whose hook passed [lua] deadline.", "tempfail")
-    on_instructions: str = key(ACTION, "What becomes of mail whose hook passed [lua] instructions.", "tempfail")
-    on_memory: str = key(ACTION, "What becomes of mail whose hook ran into [lua] max_memory.", "tempfail")
+    on_deadline: str = key(
+        AS_ERROR,
+        'What becomes of mail whose hook passed [lua] deadline; "on_error" is as for script errors.',
+        "on_error",
+    )
+    on_instructions: str = key(AS_ERROR, "What becomes of mail whose hook passed [lua] instructions.", "on_error")
+    on_memory: str = key(AS_ERROR, "What becomes of mail whose hook ran into [lua] max_memory.", "on_error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +178,7 @@ class Policy:
     """What becomes of mail when a script fails, and of scripts that ask to be called again."""
 
     on_error: str = key(
-        choice("tempfail", "accept", "reject"),
+        ACTION,
         "What a script error does to the mail at hand: tempfail (4xx, the client comes back), accept or reject (5xx).",
         "tempfail",
     )

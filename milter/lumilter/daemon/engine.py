@@ -58,6 +58,10 @@ class Engine:
         if loop is None:
             self.loop.start()
         self.new_id = momentum_ids()
+        self.sessions: set[Session] = set()
+        """Those of open connections."""
+        self.messages = 0
+        """Messages that came to their end."""
         try:
             self.host: Host = self.loop.call(self._make)
             self.loop.call(lambda answer: self.host.drive(self.host.setup(setup.scripts), answer))
@@ -85,7 +89,9 @@ class Engine:
 
     def open(self) -> Conversation:
         """A new connection; any thread."""
-        return Conversation(self, Session(self.host.modules, self.setup.options, self.new_id, self.setup.peer_context))
+        session = Session(self.host.modules, self.setup.options, self.new_id, self.setup.peer_context)
+        self.sessions.add(session)
+        return Conversation(self, session)
 
     def call(self, begin: Callable[[Callable[[Any], None]], None]) -> Any:
         """Run something on the loop's thread and wait for its answer."""
@@ -117,7 +123,7 @@ class Conversation:
                 outcome = Outcome(Action.TEMPFAIL)
             self._observe(session, event, outcome)
             if isinstance(event, Close):
-                self._session = None
+                self._end(session)
                 engine.host.end_session(session)
             answer(outcome)
 
@@ -139,11 +145,16 @@ class Conversation:
             outcome = engine.loop.call(lambda answer: engine.host.drive(steps, answer, session, first))
         self._observe(session, event, outcome)
         if isinstance(event, Close):
-            self._session = None
+            self._end(session)
             engine.loop.post(lambda: engine.host.end_session(session))
         return outcome
 
+    def _end(self, session: Session) -> None:
+        self._session = None
+        self._engine.sessions.discard(session)
+
     def _observe(self, session: Session, event: Event, outcome: Outcome) -> None:
+        self._engine.messages += isinstance(event, EndOfMessage)
         try:
             self._engine.setup.observe(session, event, outcome)
         except Exception:

@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 from lumilter.calls import Here
+from lumilter.config.schema import Log
 from lumilter.errors import ScriptError
 from lumilter.session.events import Abort, Action, Close, Edit, EndOfMessage, Event, Outcome, Rcpt
 from lumilter.session.session import Session
@@ -85,19 +86,42 @@ def _time(record: logging.LogRecord) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
 
 
-def configure(json_lines: bool, target: str, level: str) -> None:
-    """Send the log to "stderr" or to a file, which may be rotated under us."""
+class _Counting(logging.Handler):
+    """A handler that counts what it could not write (a full disk, a closed pipe) instead of complaining about it."""
+
+    lost = 0
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        _Counting.lost += 1
+
+
+class _ToFile(_Counting, logging.handlers.WatchedFileHandler):
+    pass
+
+
+class _ToStream(_Counting, logging.StreamHandler):  # type: ignore[type-arg]
+    pass
+
+
+def lost() -> int:
+    """Lines of this process that could not be written."""
+    return _Counting.lost
+
+
+def configure(settings: Log) -> None:
+    """Send the log to standard error or to a file, which may be rotated under us."""
+    json_lines, target = settings.format == "json", settings.target
     handler: logging.Handler
     if target == "stderr":
         journal = "JOURNAL_STREAM" in os.environ
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _ToStream(sys.stderr)
         handler.setFormatter(Formatter(json_lines, stamp=not journal, priority=journal))
     else:
-        handler = logging.handlers.WatchedFileHandler(target)
+        handler = _ToFile(target)
         handler.setFormatter(Formatter(json_lines, stamp=True, priority=False))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(settings.level.upper())
 
 
 def script_line(here: Here, text: str) -> None:

@@ -46,6 +46,11 @@ def setup_of(
         options=Options(
             on_error=OnError(config.policy.on_error),
             on_error_text=config.policy.on_error_text,
+            on_limit={
+                name: OnError(action)
+                for name in ("deadline", "instructions", "memory")
+                if (action := getattr(config.limits, f"on_{name}")) != "on_error"
+            },
             again_interval=config.policy.again_interval,
         ),
         services=services,

@@ -20,10 +20,11 @@ In the phases that run for each recipient, rows 3 to 5 answer for the whole mess
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
-from lumilter.errors import ScriptError, SplitError
+from lumilter.errors import LimitError, ScriptError, SplitError
 from lumilter.session.context import ValidateContext
 from lumilter.session.events import Action, Edit, Outcome, Reply
 from lumilter.session.phases import HOOK_DONE, HOOK_RETRY
@@ -56,6 +57,7 @@ class OnError(Enum):
 class Options:
     """How a session decides where no script does; seconds throughout.
 
+    on_limit: instead of on_error for what passed a limit, by the limit's name (LimitError.limit).
     again_interval: pause before a hook that returned VALIDATE_AGAIN runs again; again_limit: how long in all.
     max_tarpit: longest time that a reply is held back, as an MTA gives up on a milter (Postfix: milter_command_timeout,
     30 s).
@@ -63,6 +65,7 @@ class Options:
 
     on_error: OnError = OnError.TEMPFAIL
     on_error_text: str = "local policy error"
+    on_limit: Mapping[str, OnError] = field(default_factory=dict)
     again_interval: float = 1.0
     again_limit: float = 60.0
     max_tarpit: float = 25.0
@@ -70,10 +73,18 @@ class Options:
 
 def of_error(error: ScriptError, options: Options) -> Outcome | None:
     """The answer to a failed script; None goes on as if the module were not there."""
-    if options.on_error is OnError.ACCEPT:
+    action = options.on_limit.get(error.limit, options.on_error) if isinstance(error, LimitError) else options.on_error
+    if action is OnError.ACCEPT:
         return None
-    code, status = (451, "4.3.0") if options.on_error is OnError.TEMPFAIL else (554, "5.3.0")
-    return refusal(code, f"{status} {options.on_error_text}")
+    return refused(action, options.on_error_text)
+
+
+def refused(action: OnError, text: str) -> Outcome:
+    """The answer where no script decides; ACCEPT lets the rest of the connection, or the message, pass unseen."""
+    if action is OnError.ACCEPT:
+        return Outcome(Action.ACCEPT)
+    code, status = (451, "4.3.0") if action is OnError.TEMPFAIL else (554, "5.3.0")
+    return refusal(code, f"{status} {text}")
 
 
 def of_context(vctx: ValidateContext) -> Outcome | None:

@@ -1,0 +1,412 @@
+"""The supervisor: binds the milter socket, forks the workers that serve it, and keeps their number and age right.
+
+The law: no Lua, no mail and no thread in this process, so that it may fork at any time and no script can stop it.
+Workers change in one way only: new ones are started, and once all of them serve, the old ones are told to drain. If one
+does not load, the new ones go and nothing has changed. All workers of one load of the configuration are a generation.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import logging
+import os
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lumilter.config import Config
+from lumilter.daemon import log as logs
+from lumilter.daemon import systemd
+from lumilter.daemon.backoff import Backoff
+from lumilter.daemon.channel import Channel
+from lumilter.daemon.worker import Worker as Process
+from lumilter.errors import ConfigError, LumilterError
+from lumilter.loop import Loop
+from lumilter.wire.listener import Listener, bind
+
+log = logging.getLogger("lumilter.supervisor")
+
+LOOK = 1.0
+"""Seconds between two looks at the workers."""
+_LOAD = 120.0
+"""Seconds that a worker may take to load the scripts."""
+_GRACE = 5.0
+"""Seconds after its deadline that a draining worker is given to end by itself."""
+
+STARTING, SERVING, DRAINING = "starting", "serving", "draining"
+
+
+@dataclass(eq=False, slots=True)
+class Worker:
+    """A worker process as the supervisor sees it. index: its place, from 0. Times are of time.monotonic()."""
+
+    index: int
+    generation: int
+    channel: Channel
+    pid: int = 0
+    state: str = STARTING
+    started: float = field(default_factory=time.monotonic)
+    heard: float = field(default_factory=time.monotonic)
+    """Its last sign of life."""
+    until: float = 0.0
+    """When it is killed, if it is draining."""
+    figures: dict[str, Any] = field(default_factory=dict)
+    """Its last snapshot."""
+    killed_for: str = ""
+
+
+@dataclass(eq=False, slots=True)
+class Change:
+    """New workers on their way, and the ones that drain once all of these serve. done: gets "", or what went wrong."""
+
+    config: Config
+    listener: Listener
+    generation: int
+    new: list[Worker]
+    old: list[Worker]
+    done: Callable[[str, bool], None]
+
+
+class Supervisor:
+    """What `lumilter serve` runs. load: reads the configuration, now and for each reload; raises ConfigError."""
+
+    def __init__(self, load: Callable[[], Config]) -> None:
+        self._load = load
+        self.config = load()
+        self.loop = Loop(1)
+        self.generation = 0
+        self.started = self.loaded = time.time()
+        """Seconds since the epoch; loaded: when the running generation began to serve."""
+        self.last_reload: dict[str, Any] = {}
+        self.restarts: Counter[str] = Counter()
+        """Workers that were replaced, by reason."""
+        self.workers: list[Worker] = []
+        self.stopping = False
+        self.on_worker: Callable[[Worker], None] = lambda worker: None
+        """Called when a worker begins to serve."""
+        self.on_message: Callable[[Worker, dict[str, Any]], None] = lambda worker, message: None
+        """Called with what a worker says that does not concern the supervisor itself."""
+        self.on_gone: Callable[[Worker], None] = lambda worker: None
+        """Called when a worker has ended; its figures are its last."""
+        self.abandon: list[Callable[[], None]] = []
+        """Called in a forked worker: close what is not its own."""
+        self._inherited = systemd.sockets()
+        self._change: Change | None = None
+        self._reloads: list[Callable[[str], None]] = []
+        """Who waits for a reload that can't begin yet."""
+        self._backoff = Backoff()
+        self._failure: LumilterError | None = None
+        self._status = 0
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    def run(self, ready: Callable[[], None]) -> int:
+        """Serve until SIGTERM or SIGINT; 0, or 1 where sessions were cut. ready: called when the first workers serve.
+
+        Raises ConfigError or LumilterError where they can't.
+        """
+        logs.configure(self.config.log)
+        self._listener = self._open(self.config)
+        for number, action in (
+            (signal.SIGTERM, self.stop),
+            (signal.SIGINT, self.stop),
+            (signal.SIGHUP, lambda: self.reload(lambda problem: None)),
+            (signal.SIGCHLD, self._reap),
+        ):
+            signal.signal(number, functools.partial(self._signalled, action))
+
+        def started(problem: str, configuration: bool) -> None:
+            if not problem:
+                ready()
+            elif not self.stopping:
+                self._failure = ConfigError(problem) if configuration else LumilterError(problem)
+                self.stop()
+
+        gc.collect()
+        gc.freeze()  # what exists now stays shared with the workers
+        self._begin(self.config, self._listener, range(self.config.milter.workers), [], started)
+        self._look()
+        self.loop.run()
+        self._listener.remove()
+        if self._failure:
+            raise self._failure
+        return self._status
+
+    def _signalled(self, action: Callable[[], None], number: int, frame: object) -> None:
+        self.loop.post(action)
+
+    def stop(self) -> None:
+        """Let the sessions end within [workers] stop; a second call cuts them."""
+        seconds = 0.0 if self.stopping else self.config.workers.stop
+        if not self.stopping:
+            self.stopping = True
+            log.info("stopping: no new connections are taken, open ones have %g s to end", seconds)
+            systemd.notify("STOPPING=1")
+            self._listener.remove()
+            self._give_up("the daemon is stopping", False)
+        for worker in self.workers:
+            if worker.state == STARTING:
+                self._kill(worker, "stop")
+            else:
+                self._drain(worker, seconds, last=True)
+        self._end_if_alone()
+
+    def reload(self, done: Callable[[str], None]) -> None:
+        """Serve new sessions with the configuration and the scripts as they are now. done: gets "" or what is wrong."""
+        if self.stopping:
+            done("the daemon is stopping")
+            return
+        self._reloads.append(done)
+        self._next()
+
+    def restart(self, done: Callable[[str], None]) -> None:
+        """Replace every worker by a new one of the same configuration."""
+        if self.stopping or self._change:
+            done("the daemon is stopping" if self.stopping else "workers are being changed already")
+            return
+        old = self.current()
+        self.restarts["asked"] += len(old)
+        self._begin(self.config, self._listener, [w.index for w in old], old, lambda problem, _: done(problem))
+
+    def current(self) -> list[Worker]:
+        """The workers that take new sessions."""
+        return [worker for worker in self.workers if worker.state == SERVING]
+
+    # --- change ------------------------------------------------------------------------------------------------------
+
+    def _next(self) -> None:
+        """Begin what is due, unless a change is on its way already: a reload, or workers that are missing."""
+        if self._change or self.stopping:
+            return
+        if self._reloads:
+            waiting, self._reloads = self._reloads, []
+            self._reload(waiting)
+            return
+        serving = {worker.index for worker in self.current()}
+        missing = [index for index in range(self.config.milter.workers) if index not in serving]
+        if missing and time.monotonic() >= self._backoff.until and self.generation:
+            self._begin(self.config, self._listener, missing, [], self._filled)
+
+    def _filled(self, problem: str, configuration: bool) -> None:
+        if problem and not self.stopping:
+            wait = self._backoff.ended(time.monotonic(), 0.0)
+            log.error("a worker did not start, the next attempt is in %.1f s: %s", wait, problem)
+
+    def _reload(self, waiting: list[Callable[[str], None]]) -> None:
+        systemd.reloading()
+        begun = time.time()
+        listener: Listener | None = None
+
+        def done(problem: str, configuration: bool = True) -> None:
+            self.last_reload = {"time": begun, "problem": problem, "generation": self.generation}
+            if problem:
+                log.error("the reload changed nothing: %s", problem)
+                if listener not in (None, self._listener):
+                    listener.remove()
+                    listener.socket.close()
+            systemd.notify("READY=1")
+            for each in waiting:
+                each(problem)
+
+        try:
+            config = self._load()
+            listener = self._open(config)
+        except LumilterError as error:
+            done(str(error))
+        else:
+            self._begin(config, listener, range(config.milter.workers), self.current(), done, self.generation + 1)
+
+    def _begin(
+        self,
+        config: Config,
+        listener: Listener,
+        places: Iterable[int],
+        old: list[Worker],
+        done: Callable[[str, bool], None],
+        generation: int = 0,
+    ) -> None:
+        self._change = change = Change(config, listener, generation or self.generation or 1, [], old, done)
+        for index in places:
+            change.new.append(self._fork(change, index))
+
+    def _ready(self, worker: Worker, message: dict[str, Any]) -> None:
+        worker.state = SERVING
+        worker.started = time.monotonic()
+        self.on_worker(worker)
+        change = self._change
+        if change and worker in change.new and all(new.state == SERVING for new in change.new):
+            self._change = None
+            for old in change.old:
+                self._drain(old, change.config.workers.drain)
+            if change.generation != self.generation:
+                self._adopt(change, message)
+            change.done("", False)
+            self._next()
+
+    def _adopt(self, change: Change, message: dict[str, Any]) -> None:
+        """A new generation serves."""
+        if change.listener is not self._listener:
+            self._listener.remove()
+            self._listener.socket.close()
+        self.config, self._listener, self.generation = change.config, change.listener, change.generation
+        self.loaded = time.time()
+        logs.configure(self.config.log)
+        log.info(
+            "generation %d serves: %d workers, %d modules",
+            self.generation, self.config.milter.workers, message["modules"],
+        )  # fmt: skip
+
+    def _give_up(self, problem: str, configuration: bool) -> None:
+        """A new worker could not start: the others of its change go too."""
+        change, self._change = self._change, None
+        if change:
+            for worker in change.new:
+                self._kill(worker, "change")
+            change.done(problem, configuration)
+            self._next()
+
+    # --- processes ---------------------------------------------------------------------------------------------------
+
+    def _fork(self, change: Change, index: int) -> Worker:
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            status = 70
+            try:
+                for abandon in (self.loop.close, ours.close, *(w.channel.abandon for w in self.workers), *self.abandon):
+                    abandon()
+                status = Process(change.config, change.listener.socket, theirs, index, change.generation).run()
+            except BaseException:
+                log.exception("worker %d failed", index)
+            finally:
+                logging.shutdown()
+                os._exit(status)  # nothing of the supervisor's may run in this process
+        theirs.close()
+        channel = Channel(self.loop, ours, lambda _, message: self._said(worker, message), lambda _: None)
+        worker = Worker(index, change.generation, channel, pid)
+        self.workers.append(worker)
+        return worker
+
+    def _said(self, worker: Worker, message: dict[str, Any]) -> None:
+        worker.heard = time.monotonic()
+        if "beat" in message:
+            worker.figures = message["beat"]
+        if "ready" in message:
+            self._ready(worker, message["ready"])
+        elif "failed" in message:
+            worker.killed_for = "it could not load"
+            self._give_up(message["failed"]["text"], message["failed"]["configuration"])
+        elif "leaving" in message and worker.state == SERVING:
+            log.info("worker %d (%d) was told to end", worker.index, worker.pid)
+            worker.state, worker.until = DRAINING, time.monotonic() + self.config.workers.stop + _GRACE
+            self._next()
+        self.on_message(worker, message)
+
+    def _drain(self, worker: Worker, seconds: float, last: bool = False) -> None:
+        worker.state, worker.until = DRAINING, time.monotonic() + seconds + _GRACE
+        worker.channel.send({"drain": {"seconds": seconds, "last": last}})
+
+    def _kill(self, worker: Worker, why: str) -> None:
+        if worker in self.workers and not worker.killed_for:
+            worker.killed_for = why
+            os.kill(worker.pid, signal.SIGKILL)
+
+    def _reap(self) -> None:
+        for worker in list(self.workers):
+            pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            if pid:
+                self.workers.remove(worker)
+                self.loop.post(functools.partial(self._ended, worker, os.waitstatus_to_exitcode(status)))
+
+    def _ended(self, worker: Worker, code: int) -> None:
+        """A worker is gone. Called after what it said last was read."""
+        worker.channel.close()
+        if code and self.stopping and worker.state == DRAINING:
+            self._status = 1
+        self.on_gone(worker)
+        if self._change and worker in self._change.new:
+            self._give_up(f"worker {worker.index} {_end_of(code)} while it was starting", False)
+        elif worker.state == SERVING:
+            why = worker.killed_for or "died"
+            self.restarts[why] += 1
+            wait = self._backoff.ended(time.monotonic(), time.monotonic() - worker.started)
+            log.error("worker %d (%d) %s; %s", worker.index, worker.pid, _end_of(code), _when(wait, self._backoff))
+        self._next()
+        self._end_if_alone()
+
+    def _end_if_alone(self) -> None:
+        if self.stopping and not self.workers:
+            self.loop.stop()
+
+    # --- looks -------------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Every second: who is stuck, who has grown, whose time to drain is over, who is missing."""
+        now, limits = time.monotonic(), self.config.workers
+        self.loop.at(now + LOOK, self._look)
+        for worker in self.workers:
+            if worker.state == STARTING:
+                if now - worker.started > _LOAD:
+                    self._give_up(f"worker {worker.index} did not load within {_LOAD:g} s", False)
+            elif worker.until and now > worker.until:
+                log.warning("worker %d (%d) is killed: its sessions did not end in time", worker.index, worker.pid)
+                self._kill(worker, "drain")
+            elif now - worker.heard > limits.stuck:
+                log.error(
+                    "worker %d (%d) is killed: no sign of life for %g s; a script is stuck where it can't be stopped",
+                    worker.index, worker.pid, limits.stuck,
+                )  # fmt: skip
+                self._kill(worker, "stuck")
+        self._replace_grown(now)
+        self._next()
+
+    def _replace_grown(self, now: float) -> None:
+        for worker in self.current():
+            if self._change or self.stopping or worker.generation != self.generation:
+                return
+            limits, process = self.config.workers, worker.figures.get("process", {})
+            grown = {
+                "rss": limits.max_rss and process.get("rss", 0) > limits.max_rss,
+                "messages": limits.max_messages and process.get("messages", 0) >= limits.max_messages,
+                "age": limits.max_age and now - worker.started > limits.max_age,
+            }
+            why = next((name for name, over in grown.items() if over), "")
+            if why:
+                log.info("worker %d (%d) is replaced: it has reached [workers] max_%s", worker.index, worker.pid, why)
+                self.restarts[why] += 1
+                self._begin(self.config, self._listener, [worker.index], [worker], self._filled)
+
+    # --- sockets -----------------------------------------------------------------------------------------------------
+
+    def _open(self, config: Config) -> Listener:
+        """The milter socket: systemd's, or the one that is open already, or a new one. Raises ConfigError."""
+        if "milter" in self._inherited or len(self._inherited) == 1:
+            return Listener(self._inherited.get("milter") or next(iter(self._inherited.values())))
+        milter, now = config.milter, self.config.milter
+        if self.generation and (milter.socket, milter.socket_mode, milter.socket_group) == (
+            now.socket, now.socket_mode, now.socket_group,
+        ):  # fmt: skip
+            return self._listener
+        if self.generation and milter.socket == now.socket:
+            raise ConfigError("[milter] socket_mode and socket_group of an open socket change with a restart only")
+        return bind(milter.socket, milter.socket_mode, milter.socket_group)
+
+    @property
+    def listener(self) -> Listener:
+        """The socket that the current generation serves."""
+        return self._listener
+
+
+def _end_of(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+
+
+def _when(wait: float, backoff: Backoff) -> str:
+    if not wait:
+        return "a new one is started"
+    return f"{backoff.failures} ended in a row, the next is started in {wait:.1f} s"

@@ -1,0 +1,121 @@
+"""A worker process: one Lua state, one loop, sessions of MTAs from a socket that the supervisor bound.
+
+The law: it takes orders from nobody but the supervisor at the other end of its channel, and ends when that is gone.
+
+    it says                                       it is told
+    {"ready": {...}}   MTAs are served            {"drain": {"seconds": s, "last": bool}}   end, by then at the latest
+    {"failed": {...}}  it could not load, it ends {"beat": true}                            say one at once
+    {"beat": {...}}    every second, its figures  {"trace": [...]}, {"record": [...]}       networks of clients
+    {"trace": {...}}   what was asked for
+    {"leaving": true}  somebody else told it to end
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from lumilter.config import Config
+from lumilter.daemon import log as logs
+from lumilter.daemon.channel import Channel
+from lumilter.daemon.engine import Engine
+from lumilter.daemon.setup import setup_of
+from lumilter.daemon.wires import make_wire
+from lumilter.errors import ConfigError, ScriptError
+from lumilter.loop import Loop
+
+log = logging.getLogger("lumilter.worker")
+
+BEAT = 1.0
+"""Seconds between two signs of life."""
+
+
+class Worker:
+    """The process, once it was forked. channel: to the supervisor. index: its place among the workers."""
+
+    def __init__(
+        self, config: Config, listener: socket.socket, channel: socket.socket, index: int, generation: int
+    ) -> None:
+        self._config, self._listener = config, listener
+        self._index, self._generation = index, generation
+        self._loop = Loop(config.limits.lookups)
+        self._loop.alive = self._say_beat
+        self._channel = Channel(self._loop, channel, self._told, lambda channel: self._orphaned())
+        self._draining = False
+
+    def run(self) -> int:
+        """Serve until the end; the exit status: 1 where sessions were cut, 70 or 78 where nothing could be loaded."""
+        Path("/proc/self/comm").write_text(f"lumilter/{self._index}")
+        for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group, and the supervisor decides
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, lambda *_: self._loop.post(self._leave))
+        try:
+            logs.configure(self._config.log)
+            self._wire = make_wire(self._config, self._loop, self._listener, self._limit)
+            self._engine = Engine(setup_of(self._config), self._loop)
+        except Exception as error:
+            return self._failed(error)
+        self._wire.serve(self._engine, lambda: self._loop.post(self._serving))
+        cut = self._wire.run()
+        self._say_beat()
+        self._channel.flush(1.0)
+        return 1 if cut else 0
+
+    def _failed(self, error: Exception) -> int:
+        expected = isinstance(error, ConfigError | ScriptError)
+        if not expected:
+            log.error("the scripts could not be loaded", exc_info=error)
+        self._channel.send({"failed": {"text": str(error), "configuration": expected}})
+        self._channel.flush(5.0)
+        return 78 if expected else 70
+
+    def _limit(self, name: str) -> None:
+        """Something passed a limit of the wire."""
+
+    # --- the supervisor ----------------------------------------------------------------------------------------------
+
+    def _serving(self) -> None:
+        self._channel.send({"ready": {"modules": len(self._engine.host.modules)}})
+        self._beats()
+
+    def _beats(self) -> None:
+        self._say_beat()
+        self._loop.at(time.monotonic() + BEAT, self._beats)
+
+    def _say_beat(self) -> None:
+        self._channel.send({"beat": {"process": self._process()}})
+
+    def _process(self) -> dict[str, Any]:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return {
+            "rss": pages * os.sysconf("SC_PAGE_SIZE"),
+            "lua_memory": self._engine.host.state.memory_used,
+            "sessions": self._wire.open,
+            "messages": self._engine.messages,
+        }
+
+    def _told(self, channel: Channel, message: dict[str, Any]) -> None:
+        if "drain" in message:
+            self._drain(message["drain"]["seconds"], message["drain"]["last"])
+        if "beat" in message:
+            self._say_beat()
+
+    def _orphaned(self) -> None:
+        if not self._draining:
+            log.error("the supervisor is gone: this worker ends when its sessions have ended")
+        self._drain(self._config.workers.stop, last=True)
+
+    def _leave(self) -> None:
+        self._channel.send({"leaving": True})
+        self._drain(self._config.workers.stop, last=False)
+
+    def _drain(self, seconds: float, last: bool) -> None:
+        """Take no new connections and end with the open ones. last: nobody else will take those that wait."""
+        self._draining = True
+        self._wire.drain(time.monotonic() + seconds, last)

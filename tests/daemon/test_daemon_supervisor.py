@@ -1,0 +1,251 @@
+"""daemon.supervisor: workers that die, hang, grow or are asked to go are replaced; a reload changes all or nothing.
+
+The law: a real daemon with the real command, asked as an MTA would; processes are found below its own pid.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from support.daemon import Daemon, write
+from support.milter_client import Gone, MilterClient
+
+POLICY = "function mod:validate_mailfrom(str, ac, vctx) vctx:set_code(550, '{}') end"
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@contextmanager
+def serving(tmp_path: Path, config: str = "", policy: str = POLICY.format("one")) -> Iterator[Daemon]:
+    with Daemon(write(tmp_path / "etc", tmp_path / "m.sock", [policy], config), tmp_path / "log") as daemon:
+        yield daemon
+
+
+def connect(tmp_path: Path) -> MilterClient:
+    client = MilterClient(str(tmp_path / "m.sock"))
+    client.negotiate()
+    client.connect()
+    client.helo()
+    return client
+
+
+def answer(tmp_path: Path) -> str:
+    """What a new session is told at MAIL."""
+    with connect(tmp_path) as client:
+        return client.mail().text
+
+
+def test_as_many_workers_as_configured_serve(tmp_path: Path) -> None:
+    with serving(tmp_path, "workers = 3\n") as daemon:
+        assert len(daemon.workers) == 3
+        assert answer(tmp_path) == "550 one"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_worker_that_dies_is_replaced_while_the_others_serve(tmp_path: Path, number: int) -> None:
+    with serving(tmp_path, "workers = 2\n") as daemon:
+        before = daemon.workers
+        os.kill(before[0], number)
+        for _ in range(20):
+            assert "one" in answer(tmp_path)
+        until(lambda: len(daemon.workers) == 2 and before[0] not in daemon.workers)
+        daemon.wait_log("a new one is started")
+        assert before[1] in daemon.workers
+
+
+def test_a_worker_that_was_told_to_end_finishes_its_sessions(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        (old,) = daemon.workers
+        with connect(tmp_path) as client:
+            os.kill(old, signal.SIGTERM)
+            until(lambda: len(daemon.workers) == 2)
+            assert "one" in answer(tmp_path)
+            assert "one" in client.mail().text
+        until(lambda: old not in daemon.workers)
+        assert "one" in answer(tmp_path)
+
+
+def test_a_crash_loop_backs_off_and_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        for _ in range(4):
+            until(lambda: daemon.workers)
+            os.kill(daemon.workers[-1], signal.SIGKILL)
+            time.sleep(0.05)
+        daemon.wait_log("ended in a row, the next is started in")
+        until(lambda: daemon.workers)
+        assert "one" in answer(tmp_path)  # the MTA's connection waits in the queue meanwhile
+
+
+def test_a_stuck_worker_is_replaced(tmp_path: Path) -> None:
+    with serving(tmp_path, "workers = 2\n[workers]\nstuck = 1.5\n") as daemon:
+        victim = daemon.workers[0]
+        os.kill(victim, signal.SIGSTOP)  # no sign of life, whatever the reason
+        daemon.wait_log("no sign of life for 1.5 s")
+        until(lambda: victim not in daemon.workers and len(daemon.workers) == 2)
+        assert "one" in answer(tmp_path)
+
+
+def test_a_hook_that_blocks_on_purpose_is_not_stuck(tmp_path: Path) -> None:
+    sorts = "function mod:validate_mailfrom() table.sort({2, 1}, function(a, b) msys.sleep(3) return a < b end) end"
+    with serving(tmp_path, "[workers]\nstuck = 1.5\n", sorts) as daemon:
+        before = daemon.workers
+        with connect(tmp_path) as client:
+            assert client.mail().kind == "continue"
+        assert daemon.workers == before
+
+
+def test_a_worker_is_replaced_after_so_many_messages(tmp_path: Path) -> None:
+    accept = "function mod:validate_data(msg) end"
+    with serving(tmp_path, "[workers]\nmax_messages = 3\n", accept) as daemon:
+        before = daemon.workers
+        with connect(tmp_path) as client:
+            for _ in range(5):
+                assert client.message().kind == "continue"
+            daemon.wait_log("it has reached [workers] max_messages")
+            until(lambda: len(daemon.workers) == 2)
+            assert client.message().kind == "continue"  # the old one goes on with what it has
+        until(lambda: before[0] not in daemon.workers)
+
+
+def test_a_worker_is_replaced_when_it_has_grown(tmp_path: Path) -> None:
+    eats = "local kept = {}\nfunction mod:validate_mailfrom() kept[#kept + 1] = ('x'):rep(150e6) end"
+    with serving(tmp_path, "[lua]\nmax_memory = '512M'\n[workers]\nmax_rss = '150M'\n", eats) as daemon:
+        before = daemon.workers
+        answer(tmp_path)
+        daemon.wait_log("it has reached [workers] max_rss")
+        until(lambda: daemon.workers and before[0] not in daemon.workers)
+
+
+def test_a_worker_is_replaced_when_it_is_old(tmp_path: Path) -> None:
+    with serving(tmp_path, "[workers]\nmax_age = 1\n") as daemon:
+        before = daemon.workers
+        daemon.wait_log("it has reached [workers] max_age")
+        until(lambda: daemon.workers and before[0] not in daemon.workers)
+        assert "one" in answer(tmp_path)
+
+
+def test_a_reload_serves_new_sessions_with_the_new_scripts_and_old_ones_with_the_old(tmp_path: Path) -> None:
+    with serving(tmp_path, "workers = 2\n") as daemon, connect(tmp_path) as old:
+        before = daemon.workers
+        (tmp_path / "etc/policy.lua").write_text((tmp_path / "etc/policy.lua").read_text().replace("'one'", "'two'"))
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("generation 2 serves")
+        until(lambda: "two" in answer(tmp_path))
+        assert "one" in old.mail().text
+        old.close()
+        until(lambda: not set(before) & set(daemon.workers))
+        assert len(daemon.workers) == 2
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("policy.lua", "local x = = 1", "policy.lua:1: "),
+        ("policy.lua", "\n\nerror('at load')", "policy.lua:3: at load"),
+        ("lumilter.toml", "[milter]\nsokcet = 1", "lumilter.toml:2: unknown key"),
+        ("lumilter.toml", "[milter", "lumilter.toml:1: "),
+    ],
+)
+def test_what_does_not_load_changes_nothing(tmp_path: Path, file: str, text: str, says: str) -> None:
+    with serving(tmp_path, "workers = 2\n") as daemon:
+        before = daemon.workers
+        good = (tmp_path / "etc" / file).read_text()
+        (tmp_path / "etc" / file).write_text(text)
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("the reload changed nothing")
+        assert says in daemon.log
+        until(lambda: daemon.workers == before)
+        assert "one" in answer(tmp_path)
+        (tmp_path / "etc" / file).write_text(good)
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("generation 2 serves")
+
+
+def test_a_reload_takes_another_socket_and_another_number_of_workers(tmp_path: Path) -> None:
+    with serving(tmp_path, "workers = 2\n") as daemon, connect(tmp_path) as old:
+        config = tmp_path / "etc/lumilter.toml"
+        config.write_text(config.read_text().replace("m.sock", "n.sock").replace("workers = 2", "workers = 1"))
+        daemon.signal(signal.SIGHUP)
+        daemon.wait_log("generation 2 serves")
+        assert not (tmp_path / "m.sock").exists()
+        with MilterClient(str(tmp_path / "n.sock")) as client:
+            client.negotiate()
+            client.connect()
+        assert "one" in old.mail().text
+        old.close()
+        until(lambda: len(daemon.workers) == 1)
+
+
+def test_sigterm_lets_sessions_end_and_a_second_one_cuts_them(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        with connect(tmp_path) as client:
+            daemon.terminate()
+            daemon.wait_log("stopping")
+            until(lambda: not (tmp_path / "m.sock").exists())
+            assert "one" in client.mail().text
+        assert daemon.wait() == 0
+    with Daemon(tmp_path / "etc/lumilter.toml", tmp_path / "log2", status=1) as daemon:
+        client = connect(tmp_path)
+        daemon.terminate()
+        daemon.wait_log("stopping")
+        daemon.terminate()
+        with pytest.raises(Gone):
+            client.receive()
+
+
+def test_sessions_that_wait_in_the_queue_are_served_before_the_end(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        (worker,) = daemon.workers
+        os.kill(worker, signal.SIGSTOP)
+        client = MilterClient(str(tmp_path / "m.sock"))
+        daemon.terminate()
+        daemon.wait_log("stopping")
+        os.kill(worker, signal.SIGCONT)
+        client.negotiate()
+        client.connect()
+        client.helo()
+        assert "one" in client.mail().text
+        client.close()
+        assert daemon.wait() == 0
+
+
+def test_workers_outlive_a_killed_supervisor_until_their_sessions_end(tmp_path: Path) -> None:
+    daemon = Daemon(write(tmp_path / "etc", tmp_path / "m.sock", [POLICY.format("one")]), tmp_path / "log")
+    daemon.__enter__()
+    (worker,) = daemon.workers
+    with connect(tmp_path) as client:
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+        daemon.wait_log("the supervisor is gone", dead=True)
+        assert "one" in client.mail().text
+    until(lambda: not Path(f"/proc/{worker}").exists())
+    with serving(tmp_path):  # the file that it left is no hindrance
+        assert "one" in answer(tmp_path)
+
+
+def test_an_inherited_socket_is_served(tmp_path: Path) -> None:
+    path = tmp_path / "systemd.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        config = write(tmp_path / "etc", tmp_path / "m.sock", [POLICY.format("one")])
+        with Daemon(config, tmp_path / "log", listen=listener), MilterClient(str(path)) as client:
+            assert not (tmp_path / "m.sock").exists()
+            client.negotiate()
+            client.connect()
+            client.helo()
+            assert "one" in client.mail().text
+        assert path.exists()  # it belongs to whoever bound it

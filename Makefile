@@ -11,7 +11,8 @@ lint types:
 
 bench: # figures depend on the machine; CI leaves it out
 	scripts/setup dev
-	$(PYTHON) -m bench
+	bench/setup
+	$(PYTHON) -m bench --write
 
 reference:
 	$(PYTHON) -m lumilter.config.reference > conf/lumilter.toml

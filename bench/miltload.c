@@ -278,7 +278,8 @@ static void look(struct client *clients, uint64_t now)
 
 static void run(void)
 {
-    struct client *clients = calloc(options.connections, sizeof *clients);
+    static struct client *clients;
+    clients = calloc(options.connections, sizeof *clients);
     struct epoll_event events[256];
     poller = epoll_create1(EPOLL_CLOEXEC);
     if (!clients || poller < 0)
@@ -300,7 +301,6 @@ static void run(void)
         if (now >= look_at || hurried)
             look(clients, now);
     }
-    free(clients);
 }
 
 int main(int argc, char **argv)

@@ -59,6 +59,11 @@ unsigned char *buffer_room(struct buffer *b, size_t length)
 {
     if (b->start == b->end)
         b->start = b->end = 0;
+    if (b->end + length > b->size && b->start) {
+        memmove(b->data, b->data + b->start, b->end - b->start);
+        b->end -= b->start;
+        b->start = 0;
+    }
     if (b->end + length > b->size) {
         b->size = (b->end + length) * 2;
         b->data = realloc(b->data, b->size);

@@ -8,7 +8,7 @@ from typing import Any
 
 from lumilter.cli.offline import add_sources, offline_setup
 from lumilter.daemon.engine import Engine
-from lumilter.host.host import RunLua
+from lumilter.host.drive import RunLua
 from lumilter.host.values import from_wire, to_wire
 
 

@@ -14,7 +14,7 @@ from lumilter.daemon import log
 from lumilter.daemon.engine import Engine
 from lumilter.daemon.figures import Figures, Snapshot
 from lumilter.errors import LimitError, ScriptError
-from lumilter.host.host import HookEnd
+from lumilter.host.drive import HookEnd
 from lumilter.loop import Loop
 from lumilter.session.events import Action, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
 from lumilter.session.session import Session

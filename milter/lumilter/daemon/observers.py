@@ -10,7 +10,7 @@ import logging
 from lumilter.daemon import log, slow
 from lumilter.daemon.engine import Engine, Observer
 from lumilter.daemon.metrics import Meter
-from lumilter.host.host import HookEnd
+from lumilter.host.drive import HookEnd
 from lumilter.loop import Loop
 from lumilter.session.events import Event, Outcome
 from lumilter.session.session import Session

@@ -9,16 +9,17 @@ import ipaddress
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from lumilter import __version__
-from lumilter.config.kinds import Network
 from lumilter.daemon import systemd
 from lumilter.daemon.control import EX_USAGE, Control, Request
+from lumilter.daemon.ledger import CONTENT_TYPE
 from lumilter.daemon.page import Answer, Pages
 from lumilter.daemon.probe import Probe
 from lumilter.daemon.supervisor import Supervisor, Worker
+from lumilter.daemon.trace import Network, is_of
 from lumilter.wire.listener import bind
 
 log = logging.getLogger("lumilter.supervisor")
@@ -56,13 +57,16 @@ class Operations:
                 "reload": self.reload,
                 "restart": self.restart,
                 "health": self.health,
+                "metrics": self.metrics,
                 "trace": self.trace,
                 "record": self.record,
             }
             self._services.append(Control(self._loop, listener, verbs))
         if config.metrics.socket is not None:
             listener = bind(config.metrics.socket, config.metrics.socket_mode, config.metrics.socket_group)
-            self._services.append(Pages(self._loop, listener, {"/health": self._health_page}))
+            self._services.append(
+                Pages(self._loop, listener, {"/metrics": self._metrics_page, "/health": self._health_page})
+            )
 
     def close(self) -> None:
         """Give the sockets back."""
@@ -118,7 +122,8 @@ class Operations:
             "loaded": supervisor.loaded,
             "last_reload": supervisor.last_reload or None,
             "stopping": supervisor.stopping,
-            "restarts": dict(supervisor.restarts),
+            "totals": (totals := supervisor.ledger.summary()),
+            "restarts": totals.pop("restarts"),
             "workers": [
                 {
                     "index": worker.index,
@@ -126,7 +131,7 @@ class Operations:
                     "state": worker.state,
                     "generation": worker.generation,
                     "age": round(now - worker.started, 3),
-                    **worker.figures.get("process", {}),
+                    **worker.process,
                 }
                 for worker in supervisor.workers
             ],
@@ -155,6 +160,18 @@ class Operations:
             answer("the daemon is stopping")
         else:
             self._probe(_PROBE, answer)
+
+    def metrics(self, request: Request) -> None:
+        """All figures, as at /metrics."""
+
+        def answer() -> None:
+            request.text(self._supervisor.ledger.exposition().decode())
+            request.end()
+
+        self._fresh(answer)
+
+    def _metrics_page(self, answer: Answer) -> None:
+        self._fresh(lambda: answer(200, CONTENT_TYPE, self._supervisor.ledger.exposition()))
 
     def _health_page(self, answer: Answer) -> None:
         def said(problem: str) -> None:
@@ -194,7 +211,7 @@ class Operations:
         """The networks of --client; all clients without it; None if it is none, which the asker was told."""
         given = request.args.get("client")
         try:
-            return [_network(given)] if given else list(_EVERYBODY)
+            return [ipaddress.ip_network(given, strict=False)] if given else list(_EVERYBODY)
         except ValueError as error:
             request.end(EX_USAGE, f"--client: expected an address or a network, got {given!r}: {error}")
             return None
@@ -218,7 +235,7 @@ class Operations:
         record = message.get("trace")
         if record:
             for request, networks in list(self._traces.items()):
-                if within(record["client"], networks):
+                if is_of(record["client"], networks):
                     request.data({**record, "worker": worker.index})
 
     def _fresh(self, then: Callable[[], None]) -> None:
@@ -226,18 +243,3 @@ class Operations:
         for worker in self._supervisor.current():
             worker.channel.send({"beat": True})
         self._loop.at(time.monotonic() + _FRESH, then)
-
-
-def _network(text: str) -> Network:
-    return ipaddress.ip_network(text, strict=False)
-
-
-def within(client: str, networks: Iterable[Network]) -> bool:
-    """Whether a client's address is in one of the networks; whoever has none is only in "everybody"."""
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:
-        return set(_EVERYBODY) <= set(networks)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return any(address in network for network in networks)

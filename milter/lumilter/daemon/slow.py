@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from lumilter.host.host import HookEnd
+from lumilter.host.drive import HookEnd
 from lumilter.host.positions import Positions
 
 log = logging.getLogger("lumilter.script")

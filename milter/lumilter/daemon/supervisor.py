@@ -14,7 +14,6 @@ import os
 import signal
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +23,7 @@ from lumilter.daemon import log as logs
 from lumilter.daemon import systemd
 from lumilter.daemon.backoff import Backoff
 from lumilter.daemon.channel import Channel
+from lumilter.daemon.ledger import Ledger
 from lumilter.daemon.worker import Worker as Process
 from lumilter.errors import ConfigError, LumilterError
 from lumilter.loop import Loop
@@ -55,8 +55,8 @@ class Worker:
     """Its last sign of life."""
     until: float = 0.0
     """When it is killed, if it is draining."""
-    figures: dict[str, Any] = field(default_factory=dict)
-    """Its last snapshot."""
+    process: dict[str, Any] = field(default_factory=dict)
+    """What it last said of itself: rss, lua_memory (bytes), sessions, messages."""
     killed_for: str = ""
 
 
@@ -83,16 +83,13 @@ class Supervisor:
         self.started = self.loaded = time.time()
         """Seconds since the epoch; loaded: when the running generation began to serve."""
         self.last_reload: dict[str, Any] = {}
-        self.restarts: Counter[str] = Counter()
-        """Workers that were replaced, by reason."""
+        self.ledger = Ledger()
         self.workers: list[Worker] = []
         self.stopping = False
         self.on_worker: Callable[[Worker], None] = lambda worker: None
         """Called when a worker begins to serve."""
         self.on_message: Callable[[Worker, dict[str, Any]], None] = lambda worker, message: None
         """Called with what a worker says that does not concern the supervisor itself."""
-        self.on_gone: Callable[[Worker], None] = lambda worker: None
-        """Called when a worker has ended; its figures are its last."""
         self.abandon: list[Callable[[], None]] = []
         """Called in a forked worker: close what is not its own."""
         self._inherited = systemd.sockets()
@@ -170,7 +167,7 @@ class Supervisor:
             done("the daemon is stopping" if self.stopping else "workers are being changed already")
             return
         old = self.current()
-        self.restarts["asked"] += len(old)
+        self.ledger.own.add("worker_restarts", ("asked",), len(old))
         self._begin(self.config, self._listener, [w.index for w in old], old, lambda problem, _: done(problem))
 
     def current(self) -> list[Worker]:
@@ -195,7 +192,7 @@ class Supervisor:
     def _filled(self, problem: str, configuration: bool) -> None:
         if problem and not self.stopping:
             wait = self._backoff.ended(time.monotonic(), 0.0)
-            log.error("a worker did not start, the next attempt is in %.1f s: %s", wait, problem)
+            log.error("a worker did not start: %s; %s", problem, _when(wait, self._backoff))
 
     def _reload(self, waiting: list[Callable[[str], None]]) -> None:
         systemd.reloading()
@@ -203,6 +200,7 @@ class Supervisor:
         listener: Listener | None = None
 
         def done(problem: str, configuration: bool = True) -> None:
+            self.ledger.own.add("reloads", ("failed" if problem else "ok",))
             self.last_reload = {"time": begun, "problem": problem, "generation": self.generation}
             if problem:
                 log.error("the reload changed nothing: %s", problem)
@@ -235,8 +233,8 @@ class Supervisor:
             change.new.append(self._fork(change, index))
 
     def _ready(self, worker: Worker, message: dict[str, Any]) -> None:
-        worker.state = SERVING
         worker.started = time.monotonic()
+        self._enter(worker, SERVING)
         self.on_worker(worker)
         change = self._change
         if change and worker in change.new and all(new.state == SERVING for new in change.new):
@@ -254,6 +252,7 @@ class Supervisor:
             self._listener.remove()
             self._listener.socket.close()
         self.config, self._listener, self.generation = change.config, change.listener, change.generation
+        self.ledger.generation = change.generation
         self.loaded = time.time()
         logs.configure(self.config.log)
         log.info(
@@ -290,12 +289,14 @@ class Supervisor:
         channel = Channel(self.loop, ours, lambda _, message: self._said(worker, message), lambda _: None)
         worker = Worker(index, change.generation, channel, pid)
         self.workers.append(worker)
+        self._enter(worker, STARTING)
         return worker
 
     def _said(self, worker: Worker, message: dict[str, Any]) -> None:
         worker.heard = time.monotonic()
         if "beat" in message:
-            worker.figures = message["beat"]
+            worker.process = message["beat"]["process"]
+            self.ledger.heard(worker, worker.index, worker.state, message["beat"]["figures"])
         if "ready" in message:
             self._ready(worker, message["ready"])
         elif "failed" in message:
@@ -303,12 +304,18 @@ class Supervisor:
             self._give_up(message["failed"]["text"], message["failed"]["configuration"])
         elif "leaving" in message and worker.state == SERVING:
             log.info("worker %d (%d) was told to end", worker.index, worker.pid)
-            worker.state, worker.until = DRAINING, time.monotonic() + self.config.workers.stop + _GRACE
+            worker.until = time.monotonic() + self.config.workers.stop + _GRACE
+            self._enter(worker, DRAINING)
             self._next()
         self.on_message(worker, message)
 
+    def _enter(self, worker: Worker, state: str) -> None:
+        worker.state = state
+        self.ledger.heard(worker, worker.index, state)
+
     def _drain(self, worker: Worker, seconds: float, last: bool = False) -> None:
-        worker.state, worker.until = DRAINING, time.monotonic() + seconds + _GRACE
+        worker.until = time.monotonic() + seconds + _GRACE
+        self._enter(worker, DRAINING)
         worker.channel.send({"drain": {"seconds": seconds, "last": last}})
 
     def _kill(self, worker: Worker, why: str) -> None:
@@ -328,12 +335,12 @@ class Supervisor:
         worker.channel.close()
         if code and self.stopping and worker.state == DRAINING:
             self._status = 1
-        self.on_gone(worker)
+        self.ledger.gone(worker)
         if self._change and worker in self._change.new:
             self._give_up(f"worker {worker.index} {_end_of(code)} while it was starting", False)
         elif worker.state == SERVING:
             why = worker.killed_for or "died"
-            self.restarts[why] += 1
+            self.ledger.own.add("worker_restarts", (why,))
             wait = self._backoff.ended(time.monotonic(), time.monotonic() - worker.started)
             log.error("worker %d (%d) %s; %s", worker.index, worker.pid, _end_of(code), _when(wait, self._backoff))
         self._next()
@@ -369,7 +376,7 @@ class Supervisor:
         for worker in self.current():
             if self._change or self.stopping or worker.generation != self.generation:
                 return
-            limits, process = self.config.workers, worker.figures.get("process", {})
+            limits, process = self.config.workers, worker.process
             grown = {
                 "rss": limits.max_rss and process.get("rss", 0) > limits.max_rss,
                 "messages": limits.max_messages and process.get("messages", 0) >= limits.max_messages,
@@ -378,7 +385,7 @@ class Supervisor:
             why = next((name for name, over in grown.items() if over), "")
             if why:
                 log.info("worker %d (%d) is replaced: it has reached [workers] max_%s", worker.index, worker.pid, why)
-                self.restarts[why] += 1
+                self.ledger.own.add("worker_restarts", (why,))
                 self._begin(self.config, self._listener, [worker.index], [worker], self._filled)
 
     # --- sockets -----------------------------------------------------------------------------------------------------

@@ -13,7 +13,6 @@ The law: it takes orders from nobody but the supervisor at the other end of its 
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import time
@@ -22,9 +21,12 @@ from typing import Any
 
 from lumilter.config import Config
 from lumilter.daemon import log as logs
+from lumilter.daemon import observers
 from lumilter.daemon.channel import Channel
 from lumilter.daemon.engine import Engine
+from lumilter.daemon.metrics import Meter, resident
 from lumilter.daemon.setup import setup_of
+from lumilter.daemon.trace import Tracer
 from lumilter.daemon.wires import make_wire
 from lumilter.errors import ConfigError, ScriptError
 from lumilter.loop import Loop
@@ -43,7 +45,9 @@ class Worker:
     ) -> None:
         self._config, self._listener = config, listener
         self._index, self._generation = index, generation
-        self._loop = Loop(config.limits.lookups)
+        self._meter = Meter()
+        self._tracer = Tracer(lambda record: self._channel.send({"trace": record}))
+        self._loop = Loop(config.limits.lookups, self._meter.delay)
         self._loop.alive = self._say_beat
         self._channel = Channel(self._loop, channel, self._told, lambda channel: self._orphaned())
         self._draining = False
@@ -57,8 +61,10 @@ class Worker:
         signal.signal(signal.SIGTERM, lambda *_: self._loop.post(self._leave))
         try:
             logs.configure(self._config.log)
-            self._wire = make_wire(self._config, self._loop, self._listener, self._limit)
-            self._engine = Engine(setup_of(self._config), self._loop)
+            self._wire = make_wire(self._config, self._loop, self._listener, self._meter.limit)
+            observe = observers.in_order(self._meter.observe, self._tracer.observe)
+            self._engine = Engine(setup_of(self._config, observe=observe), self._loop)
+            observers.watch(self._engine, self._loop, self._meter, self._config.log.slow_hook)
         except Exception as error:
             return self._failed(error)
         self._wire.serve(self._engine, lambda: self._loop.post(self._serving))
@@ -75,9 +81,6 @@ class Worker:
         self._channel.flush(5.0)
         return 78 if expected else 70
 
-    def _limit(self, name: str) -> None:
-        """Something passed a limit of the wire."""
-
     # --- the supervisor ----------------------------------------------------------------------------------------------
 
     def _serving(self) -> None:
@@ -89,22 +92,21 @@ class Worker:
         self._loop.at(time.monotonic() + BEAT, self._beats)
 
     def _say_beat(self) -> None:
-        self._channel.send({"beat": {"process": self._process()}})
-
-    def _process(self) -> dict[str, Any]:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return {
-            "rss": pages * os.sysconf("SC_PAGE_SIZE"),
+        process = {
+            "rss": resident(),
             "lua_memory": self._engine.host.state.memory_used,
             "sessions": self._wire.open,
             "messages": self._engine.messages,
         }
+        self._channel.send({"beat": {"process": process, "figures": self._meter.snapshot()}})
 
     def _told(self, channel: Channel, message: dict[str, Any]) -> None:
         if "drain" in message:
             self._drain(message["drain"]["seconds"], message["drain"]["last"])
         if "beat" in message:
             self._say_beat()
+        if "trace" in message:
+            self._tracer.watch(message["trace"])
 
     def _orphaned(self) -> None:
         if not self._draining:

@@ -10,13 +10,14 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from lumilter.calls import Here
 from lumilter.errors import ScriptError
 from lumilter.host.bridge import Bridge
+from lumilter.host.drive import Drive, HookEnd, RunLua
 from lumilter.host.positions import Positions
 from lumilter.host.state import State
 from lumilter.host.tasks import Limits, Tasks
@@ -47,28 +48,6 @@ class LuaSettings:
     jit: bool = False
     allow: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
-
-
-@dataclass(frozen=True, slots=True)
-class HookEnd:
-    """A hook has returned or failed.
-
-    seconds: from its start, waits included; waited: how many of them for what, by Wait.kind. session: None for init.
-    """
-
-    session: Session | None
-    module: str
-    hook: str
-    seconds: float
-    waited: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class RunLua:
-    """Ask for a piece of Lua outside a session: begin as for Tasks.start."""
-
-    phase: str
-    begin: Callable[[int, float], Any]
 
 
 class Host:
@@ -166,66 +145,14 @@ class Host:
         first: what the generator has asked for already, if it was started elsewhere.
         """
 
-        def once(advance: Callable[[], Any]) -> Callable[[], Any] | None:
-            """One step; the next one, if there is one already."""
-            try:
-                request = advance()
-            except StopIteration as stop:
-                answer(stop.value)
-                return None
-            except Exception as error:
-                answer(error)
-                return None
-            ended: list[Callable[[], Any]] = []
-            go_on: list[Callable[[Callable[[], Any]], None]] = [ended.append]
-            self._perform(request, steps, lambda following: go_on[0](following), session)
-            go_on[0] = run
-            return ended[0] if ended else None
-
-        def run(advance: Callable[[], Any] | None) -> None:
-            # What ends at once goes on in this loop, not deeper in the stack: a message may have 1,000 recipients.
-            while advance is not None:
-                advance = once(advance)
-
-        run((lambda: next(steps)) if first is None else lambda: first)
-
-    def _perform(
-        self,
-        request: RunHook | RunLua | Pause,
-        steps: Generator[Any, Any, Any],
-        go_on: Callable[[Callable[[], Any]], None],
-        session: Session | None,
-    ) -> None:
-        """Do what a generator asks for, then go on with it."""
-        if isinstance(request, Pause):
-            self.loop.at(time.monotonic() + request.seconds, lambda: go_on(lambda: steps.send(None)))
-            return
-        begun = time.perf_counter()
-        waited: dict[str, float] = {}
-
-        def ended() -> float:
-            """Milliseconds since the start."""
-            seconds = time.perf_counter() - begun
-            if isinstance(request, RunHook):
-                self.on_hook(HookEnd(session, request.module.name, request.hook.name, seconds, waited))
-            return seconds * 1000
-
-        def done(values: tuple[Any, ...]) -> None:
-            value = values[0] if values else None
-            ms = ended()
-            go_on(lambda: steps.send(HookDone(value, ms)))
-
-        def failed(error: ScriptError) -> None:
-            error.ms = ended()
-            go_on(lambda: steps.throw(error))
-
-        if isinstance(request, RunLua):
-            self.tasks.start(request.begin, Here(request.phase, "", session), done, failed, waited)
+        drive = Drive(self, steps, answer, session)
+        if first is None:
+            drive.go_on(steps.send, None)
         else:
-            here = Here(request.hook.phase, request.module.name, session)
-            self.tasks.start(self._hook(request, session), here, done, failed, waited)
+            drive.go_on(lambda request: request, first)
 
-    def _hook(self, request: RunHook, session: Session | None) -> Callable[[int, float], Any]:
+    def begin(self, request: RunHook, session: Session | None) -> Callable[[int, float], Any]:
+        """What starts the hook's coroutine, for Tasks.start."""
         number = 0
         if session is not None:
             number = self._sessions.get(session) or self._sessions.setdefault(session, next(self._keys))

@@ -211,7 +211,7 @@ class Tasks:
             until = min(until, time.monotonic() + max(0.0, wait.seconds))
             while (left := until - time.monotonic()) > 0:
                 time.sleep(min(left, _SIGN_OF_LIFE))
-                self.loop.progress += 1
+                self.loop.alive()
             return (True,), "ok"
         assert isinstance(wait, Job)
         future = self._submit(wait, until)
@@ -219,7 +219,7 @@ class Tasks:
             with contextlib.suppress(FutureTimeout):
                 future.exception(min(left, _SIGN_OF_LIFE))
                 return self._result(future), outcome_of(future)
-            self.loop.progress += 1
+            self.loop.alive()
         return (False, "the hook passed its deadline while it waited"), "deadline"
 
 

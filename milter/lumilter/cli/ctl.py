@@ -22,6 +22,7 @@ from lumilter import config
 from lumilter.cli.ctl_status import status_lines
 from lumilter.cli.serve import DEFAULT_CONFIG
 from lumilter.daemon import trace
+from lumilter.daemon.log import one_line
 from lumilter.errors import ConfigError
 
 EX_UNAVAILABLE = 69
@@ -163,7 +164,7 @@ class _Show:
             if "data" in answer:
                 data = answer["data"]
                 for line in [json.dumps(data)] if self._as_json else self._verb.render(data):
-                    self._print(line)
+                    self._print(one_line(line))
             if "error" in answer:
                 self._silent = False
                 _complain(str(answer["error"]), 0)
@@ -226,6 +227,5 @@ def _configured(file: str) -> str:
 
 
 def _complain(text: str, status: int) -> int:
-    printable = text.encode("ascii", "backslashreplace").decode()
-    print(f"lumilter ctl: {printable}", file=sys.stderr)
+    print(f"lumilter ctl: {one_line(text)}", file=sys.stderr)
     return status

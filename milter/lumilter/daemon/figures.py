@@ -93,8 +93,8 @@ LIMITS = (
 class Figures:
     """What one process has counted.
 
-    An observation was measured at 0.4 to 0.7 us, against 1.5 to 2.3 with prometheus-client's own metrics, whose mode for
-    several processes also keeps a file for each.
+    An observation was measured at 0.4 to 0.7 us, against 1.5 to 2.5 with prometheus-client's own metrics, whose way for
+    several processes is a file for each.
     """
 
     def __init__(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from lumilter.daemon import log
 from lumilter.session.events import (
+    Action,
     AddHeader,
     ChangeHeader,
     Close,
@@ -74,6 +75,7 @@ def trace_record(session: Session, event: Event, outcome: Outcome) -> Record:
     variables there are, of the connection and of the message.
     """
     trace, reply = session.trace, outcome.reply
+    goes_on = outcome.action is Action.CONTINUE and not isinstance(event, EndOfMessage)
     return {
         "time": time.time(),
         "client": session.ac.remote.address,
@@ -94,7 +96,7 @@ def trace_record(session: Session, event: Event, outcome: Outcome) -> Record:
             for run in trace.runs[trace.begun :]
         ],
         "errors": [str(error) for error in trace.errors],
-        "verdict": log.verdict_name(outcome),
+        "verdict": "continue" if goes_on else log.verdict_name(outcome),
         "decided": list(trace.decided) if trace.decided else None,
         "reply": {"code": reply.code, "xcode": reply.xcode, "lines": list(reply.lines)} if reply else None,
         "edits": [_edit(edit) for edit in outcome.edits],

@@ -202,6 +202,21 @@ def test_an_edit_that_can_not_be_written_tempfails_the_message_untouched(
     assert "the edits of this message can't be made" in server.log
 
 
+@pytest.mark.parametrize("wire", ["libmilter"])
+@pytest.mark.parametrize("raw", [AddHeader(b"X", b" caf\xe9"), DeleteRecipient("<\udcff@mx.test>")], ids=repr)
+def test_what_pymilter_can_not_send_tempfails_the_message_untouched(start: Start, client: Client, raw: Edit) -> None:
+    edits = (AddHeader(b"X-First", b" 1"), raw)
+    server = start(Plan(answers={"EndOfMessage": Outcome(Action.CONTINUE, edits=edits)}))
+    mta = client(server)
+    mta.connect()
+    mta.helo()
+    answer = mta.message()
+    mta.quit()
+    assert (answer.kind, answer.edits) == ("tempfail", ())
+    server.stop()
+    assert "expected UTF-8" in server.log
+
+
 def test_an_edit_that_was_not_negotiated_tempfails(start: Start, client: Client) -> None:
     edits = (AddHeader(b"X", b" 1"), Quarantine("x"))
     needs = Needs(edits=Edits.ADD_HEADER)

@@ -25,7 +25,7 @@ _TUPLE = 200
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is taken of one message; 0 is no limit. As in `server.MilterServer`, and
+    """What is taken of one message, as in `server.MilterServer`; 0 is no limit.
 
     headers: bytes of memory for the headers, whose number no MTA limits; beyond, the message is tempfailed.
     """
@@ -41,7 +41,7 @@ class Limits:
 class Content:
     """One message after the other. outcome: what it has to be answered with, None as long as all of it is here."""
 
-    __slots__ = ("_chunks", "_file", "_held", "_limits", "_map", "_size", "_view", "headers", "outcome")
+    __slots__ = ("_chunks", "_file", "_held", "_limits", "_map", "_size", "_view", "_weight", "headers", "outcome")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -50,18 +50,29 @@ class Content:
         self._chunks: list[bytes] = []
         self._held = 0
         self._size = 0
+        self._weight = 0
         self._file: IO[bytes] | None = None
         self._map: mmap.mmap | None = None
         self._view: memoryview | None = None
 
     def add_header(self, name: bytes, value: bytes) -> None:
-        if self.outcome is None and self._takes(len(name) + len(value) + 3):  # a colon and CRLF
-            self.headers.append((name, value))
-            if 0 < self._limits.headers < self._size + _TUPLE * len(self.headers):
-                self._give_up("headers", TEMPFAIL)
+        if self.outcome is not None:
+            return
+        self.headers.append((name, value))
+        length = len(name) + len(value) + 3  # a colon and CRLF
+        self._size += length
+        self._weight += length + _TUPLE
+        if self._weight > self._limits.headers:
+            self._give_up("headers", TEMPFAIL)
+        elif self._size > self._limits.message_size > 0:
+            self._give_up("message_size", self._limits.on_message_size)
 
     def add_body(self, chunk: bytes) -> None:
-        if self.outcome is not None or not self._takes(len(chunk)):
+        if self.outcome is not None:
+            return
+        self._size += len(chunk)
+        if self._size > self._limits.message_size > 0:
+            self._give_up("message_size", self._limits.on_message_size)
             return
         try:
             if self._file is not None:
@@ -69,7 +80,7 @@ class Content:
                 return
             self._chunks.append(chunk)
             self._held += len(chunk)
-            if 0 < self._limits.memory_body < self._held:
+            if self._held > self._limits.memory_body > 0:
                 self._file = tempfile.TemporaryFile(buffering=0, dir=self._limits.spool or None)  # noqa: SIM115
                 for each in self._chunks:
                     _write(self._file, each)
@@ -83,7 +94,9 @@ class Content:
         Where the file can't be mapped, `outcome` says so afterwards.
         """
         if self._file is None:
-            return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+            if len(self._chunks) != 1:
+                self._chunks = [b"".join(self._chunks)]
+            return self._chunks[0]
         try:
             self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
@@ -96,14 +109,8 @@ class Content:
         """The message is over. A view of the body that somebody still looks at lives as long as that."""
         if self._size:
             self._drop()
-            self._size = 0
+            self._size = self._weight = 0
         self.outcome = None
-
-    def _takes(self, more: int) -> bool:
-        self._size += more
-        if 0 < self._limits.message_size < self._size:
-            self._give_up("message_size", self._limits.on_message_size)
-        return self.outcome is None
 
     def _unspooled(self, error: OSError) -> None:
         log.error("a message is tempfailed, its body can't be spooled: %s", error)

@@ -22,8 +22,8 @@ from lumilter.wire.protocol import Protocol
 
 log = logging.getLogger("lumilter.wire")
 
-_READ = 131072
-"""Bytes that are read at a time: a body chunk and what comes with it."""
+_READ = 100_000
+"""Bytes that are read at a time: a body chunk and what comes with it. From 128 KiB on each read maps new memory."""
 _PROGRESS = 10.0
 """Seconds after which an MTA that waits for the end of its message hears that it was not forgotten."""
 

@@ -46,7 +46,7 @@ class Protocol:
     """
 
     __slots__ = (
-        *("_connected", "_content", "_last", "_macros", "_needs", "_opened", "_silent", "_terms", "_told"),
+        *("_connected", "_content", "_last", "_macros", "_needs", "_opened", "_silent", "_spaced", "_terms", "_told"),
         *("debts", "output", "over"),
     )
 
@@ -54,6 +54,7 @@ class Protocol:
         """needs: asked once, when the MTA negotiates."""
         self._needs = needs
         self._terms = Terms(0, 0, Edits.NONE)
+        self._spaced = True
         self._silent: frozenset[str] | None = None
         """The events whose reply the MTA does not wait for; None before the negotiation."""
         self._last = 0
@@ -88,11 +89,14 @@ class Protocol:
             data = yield None
             if not data:
                 return
-            for command, payload in feed(data):
+            cut = feed(data)
+            del data  # an idle connection need not keep it
+            for command, payload in cut:
                 if command == _HEADER:
-                    self._advance(_HEADER)
+                    if self._last != 4:
+                        self._advance(_HEADER)
                     name, value = header(payload)
-                    content.add_header(name, value if self._terms.leading_space else b" " + value)
+                    content.add_header(name, value if self._spaced else b" " + value)
                     self._go_on("header")
                 elif command == _MACROS:
                     store_macros(payload)
@@ -113,7 +117,7 @@ class Protocol:
         """One of the events that is answered, all but the end of the message."""
         name, stage, parse = EVENTS[command]
         debts = self.debts
-        if self._silent is None or (command == _CONNECT and self._connected):
+        if self._silent is None or self._connected is (command == _CONNECT):
             raise Violation(f"{name} out of order")
         if command in (_HELO, _MAIL) and self._last:
             yield from self._end_transaction()
@@ -164,8 +168,8 @@ class Protocol:
     def _other(self, command: int, payload: bytes) -> Steps:
         if command == _NEGOTIATE and self._silent is None:
             self._negotiate(payload)
-        elif self._silent is None or command in (packets.MALFORMED, _NEGOTIATE):
-            raise Violation(f"{payload[:40]!r} after {command!r}, expected a negotiation")
+        elif self._silent is None or command == packets.MALFORMED or command not in b"NAUK":
+            raise Violation(f"no packet of the protocol, or out of order: {command:#x} with {payload[:40]!r}")
         elif command == _EOH:
             self._advance(_EOH)
             self._go_on("eoh")
@@ -173,18 +177,17 @@ class Protocol:
             yield from self._end_transaction()
         elif command == _UNKNOWN:  # switched off, where the MTA lets us
             self.output.append(packets.CONTINUE)
-        elif command == _QUIT_NEW_CLIENT:
+        else:  # _QUIT_NEW_CLIENT
             yield from self._part()
             self._connected = False
             self._macros.forget(-1)
             self.debts = Debts()
-        else:
-            raise Violation(f"unknown command {command:#x} with {payload[:40]!r}")
 
     def _negotiate(self, payload: bytes) -> None:
         if len(payload) < 12:
             raise Violation(f"expected an offer of 12 bytes, got {payload!r}")
         self._terms, self._silent, answer = _agree(self._needs(), *struct.unpack_from("!III", payload))
+        self._spaced = self._terms.leading_space
         self.output.append(answer)
         self._opened = True
 

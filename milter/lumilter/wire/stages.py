@@ -38,12 +38,11 @@ class Stages:
 
     def put(self, payload: bytes) -> None:
         """A macro packet: the command that it is for, names and values. One that makes no sense changes nothing."""
-        number = _NUMBER.get(payload[0]) if payload else None
-        if number is None:
+        if not payload or payload[0] not in _NUMBER:  # Postfix sends one with every header and body chunk too
             return
         strings = payload[1:].decode("utf-8", "surrogateescape").split("\0")
         del strings[-1]  # what follows the last NUL
-        self._sent[number] = dict(zip(map(_BARE.__getitem__, strings[::2]), strings[1::2], strict=False))
+        self._sent[_NUMBER[payload[0]]] = dict(zip(map(_BARE.__getitem__, strings[::2]), strings[1::2], strict=False))
         self._known = None
 
     def forget(self, after: int) -> None:

@@ -84,7 +84,10 @@ VERBS: Mapping[str, Verb] = {
     "health": Verb("exit with 0 if a worker answers as an MTA wants it, else with a reason", good="ok"),
     "metrics": Verb("all figures, as Prometheus reads them"),
     "reload": Verb("read configuration and scripts anew", patient=True),
-    "workers": Verb("restart: replace all workers, one by one", name="restart", declare=_workers, patient=True),
+    "workers": Verb(
+        "restart: replace all workers by new ones, and lose no session",
+        name="restart", declare=_workers, patient=True, good="all workers were replaced",
+    ),
     "trace": Verb(
         "show clients' sessions as they happen, until ^C",
         declare=_client, args=_of_client, render=trace.lines, patient=True,

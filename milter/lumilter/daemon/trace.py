@@ -12,6 +12,7 @@ from typing import Any
 
 from lumilter.daemon import log
 from lumilter.session.events import (
+    Abort,
     Action,
     AddHeader,
     ChangeHeader,
@@ -33,6 +34,7 @@ from lumilter.session.session import Session
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Record = dict[str, Any]
 
+_UNANSWERED = tuple(event.__name__.lower() for event in (Abort, Close))
 _LONG = 200
 """Characters of an edit that are shown."""
 
@@ -147,7 +149,7 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
         yield log.one_line(f"    {run['module']}.{run['hook']}{recipient}: {run['result']}, {run['ms']:.1f} ms")
     for error in record["errors"]:
         yield log.one_line(f"    error: {error}")
-    if record["event"] != Close.__name__.lower():
+    if record["event"] not in _UNANSWERED:
         yield log.one_line(f"    {_end(record)}")
 
 

@@ -127,7 +127,9 @@ class SessionMacros:
             domain=Path.parse(sender).domain,
             receiver=here.services.hostname,
             now=int(time.time()),
-            content=lambda: (message.content.headers.to_bytes(), message.content.body) if message else (b"", b""),
+            content=lambda: (
+                (message.content.headers.to_bytes(), bytes(message.content.body)) if message else (b"", b"")
+            ),
         )
 
 

@@ -127,7 +127,13 @@ class Conversation:
                 engine.host.end_session(session)
             answer(outcome)
 
-        engine.host.drive(session.handle(event), ended, session)
+        steps = session.handle(event)
+        try:
+            first = next(steps)
+        except StopIteration as stop:  # most events run no hook
+            ended(stop.value)
+        else:
+            engine.host.drive(steps, ended, session, first)
 
     def handle(self, event: Event) -> Outcome:
         """The outcome of an event, from any other thread.

@@ -1,4 +1,8 @@
-"""A Postfix that asks `lumilter serve` on a socket, and a sink where its mail ends; shared by the tests of a worker."""
+"""One Postfix and one Sendmail for all tests of a worker; what is on their milter socket is the test's or its file's.
+
+The law: a test leaves nothing in the queue. Tests that share a daemon have recipients of their own; for the others the
+sink begins empty.
+"""
 
 from __future__ import annotations
 
@@ -11,45 +15,72 @@ from pathlib import Path
 
 import pytest
 
-from support.daemon import Daemon, write
-from support.postfix import PrivatePostfix
-from support.sink import Sink
-from support.site import Serve, Site
+from support.sendmail import Unavailable
+from support.site import PostfixSite, Serve, Site, postfix_site, sendmail_site
+
+MAIN = {
+    "smtpd_authorized_xclient_hosts": "127.0.0.1",
+    "mynetworks": "127.0.0.0/8 192.0.2.0/24",
+    "header_size_limit": "200000",
+    "smtpd_soft_error_limit": "1000",
+    "smtpd_hard_error_limit": "1000",
+}
+SERVICES = {
+    "old": "-o milter_protocol=2",
+    "tls": "-o smtpd_tls_chain_files={}/key.pem -o smtpd_tls_security_level=may",
+    "auth": "-o smtpd_sasl_auth_enable=yes",
+}
 
 
 @pytest.fixture(scope="session")
-def postfix() -> Iterator[Site]:
+def directory() -> Iterator[Path]:
+    """In /tmp whatever TMPDIR says: Postfix has to reach it, and a socket's path has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="lumilter-e2e-", dir="/tmp") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture(scope="session")
+def postfix(directory: Path) -> Iterator[PostfixSite]:
     if os.geteuid():
         pytest.skip("a Postfix of one's own needs root")
     if not shutil.which("postfix"):
         pytest.skip("Postfix is not installed")
-    # In /tmp whatever TMPDIR says: Postfix has to reach it, and a socket's path has at most 107 bytes.
-    with tempfile.TemporaryDirectory(prefix="lumilter-e2e-", dir="/tmp") as name:
-        directory = Path(name)
-        directory.chmod(0o755)
-        socket = directory / "m.sock"
-        extra = {"smtpd_authorized_xclient_hosts": "127.0.0.1", "mynetworks": "127.0.0.1 192.0.2.0/24"}
-        with Sink() as sink, PrivatePostfix(directory / "mta", f"unix:{socket}", 0, sink.port, extra) as mta:
-            yield Site(mta, socket, sink)
+    place = directory / "postfix"
+    place.mkdir()
+    services = {name: options.format(place) for name, options in SERVICES.items()}
+    with postfix_site(place, MAIN, services) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def sendmail(directory: Path) -> Iterator[Site]:
+    place = directory / "sendmail"
+    place.mkdir()
+    with ExitStack() as stack:
+        try:
+            made = stack.enter_context(sendmail_site(place))
+        except Unavailable as error:
+            pytest.skip(str(error))
+        yield made
 
 
 @pytest.fixture
-def site(postfix: Site) -> Iterator[Site]:
+def site(postfix: PostfixSite) -> Iterator[PostfixSite]:
+    """Postfix and an empty sink."""
     postfix.sink.messages.clear()
     yield postfix
     postfix.mta.wait_empty()
 
 
 @pytest.fixture
-def serve(site: Site, tmp_path: Path) -> Iterator[Serve]:
-    """serve(policy, config=""): a daemon with that policy behind the site's Postfix, stopped after the test."""
+def serve(site: PostfixSite, tmp_path: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
         count = 0
 
-        def start(policy: str, config: str = "") -> Daemon:
+        def start(policy: str, config: str = "") -> Site:
             nonlocal count
             count += 1
-            directory = tmp_path / f"daemon{count}"
-            return stack.enter_context(Daemon(write(directory, site.socket, [policy], config), directory / "log"))
+            return stack.enter_context(site.serving(tmp_path / f"daemon{count}", policy, config)).daemon
 
         yield start

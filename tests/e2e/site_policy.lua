@@ -1,5 +1,9 @@
--- The policy of test_e2e_policy.py and test_e2e_policy_sendmail.py: it decides by addresses and subjects, so that one
--- daemon serves all their tests. `mod` is made and registered around it (support.daemon.write).
+-- The policy of test_e2e_policy.py and test_e2e_sendmail.py: it decides by addresses and subjects, so that one daemon
+-- serves all their tests. `mod` is made and registered around it (support.daemon.write).
+
+function mod:validate_connect(ac, vctx)
+  if tostring(ac.remote_addr):find("^127%.0%.0%.2:") then vctx:set_code(554, "5.7.1 not from there") end
+end
 
 function mod:validate_ehlo(str, ac, vctx)
   local name = tostring(str)
@@ -9,6 +13,8 @@ end
 
 function mod:validate_mailfrom(str, ac, vctx)
   local from = tostring(str)
+  self.count = (self.count or 0) + 1
+  if from == "error@x.example" then error("one session fails") end
   if from == "refused@x.example" then vctx:set_code(553, "5.1.8 no mail from <" .. from .. ">") end
   if from == "later@x.example" then vctx:set_code(451, "4.7.1 come back") end
   if from == "lines@x.example" then vctx:set_code(550, "5.7.1 first line\nsecond line\r\n100% of it") end
@@ -40,7 +46,7 @@ local rules = {}
 function rules.refuse(msg, vctx) vctx:set_code(554, "5.7.1 refused by content\nsee https://x.example/") end
 function rules.later(msg, vctx) vctx:set_code(451, "4.7.1 content is looked at") end
 function rules.discard(msg) msg:discard("250 2.0.0 unwanted") end
-function rules.append(msg) msg:header("X-Many", "appended", "append") end
+function rules.append(msg) msg:header("X-Many", {"c", "d"}, "append") end
 function rules.replace(msg) msg:header("X-Many", "replaced") end
 function rules.prepend(msg) msg:header("X-Top", {"one", "two"}, "prepend") end
 function rules.delete(msg) msg:header("X-Many", "") end
@@ -57,6 +63,7 @@ function rules.quarantine(msg) msg:quarantine("held for a look") end
 function mod:validate_data(msg, ac, vctx)
   local rule = rules[msg:header("Subject")[1] or ""]
   if rule then rule(msg, vctx) end
+  if msg:header("Subject")[1] == "count" then msg:header("X-Count", tostring(self.count)) end
 end
 
 function mod:validate_data_spool_each_rcpt(msg, ac, vctx)

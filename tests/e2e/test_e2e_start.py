@@ -35,12 +35,17 @@ def refuses_to_start(config: Path) -> str:
     ("policy", "where"),
     [
         ("function mod:validate_data(msg)\n  local x = = 1\nend", "policy.lua:3: "),
-        ("error('at load')", "policy.lua:2: at load"),
+        ("function mod:validate_data(msg)\n  return\n", "policy.lua:"),
+        ("\n\nerror('at load')", "policy.lua:4: at load"),
+        ("local function f() return nosuch.field end\n\nf()", "policy.lua:2: "),
+        ("require('no.such.module')", "policy.lua:2: "),
+        ("while true do end", "policy.lua:2: "),
         ("function mod:init() error('at init') end", "policy.lua:2: at init"),
     ],
 )
 def test_a_script_that_does_not_load(tmp_path: Path, policy: str, where: str) -> None:
-    assert f"lumilter: {where}" in refuses_to_start(write(tmp_path / "etc", tmp_path / "m.sock", [policy]))
+    config = "[lua]\ninstructions = 100000"
+    assert f"lumilter: {where}" in refuses_to_start(write(tmp_path / "etc", tmp_path / "m.sock", [policy], config))
 
 
 @pytest.mark.parametrize("hook", ["init", "rsrc_setup"])

@@ -1,7 +1,7 @@
 """A Postfix of one's own: its own queue, configuration and ports on the loopback address, for the tests and the demo.
 
 The law: no other Postfix on the machine is touched. Needs root (Postfix's master does) and Debian's postfix package,
-whose service need not run. The milter settings are those of conf/postfix-main.cf, so that file is tried every time.
+whose service need not run. The milter settings are those of docs/postfix.md, which has its own test.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-
-SNIPPET = Path(__file__).parents[2] / "conf/postfix-main.cf"
 
 _SERVICES = """
 pickup    unix  n  -  n  60    1  pickup
@@ -45,7 +43,7 @@ anvil     unix  -  -  n  -     1  anvil
 scache    unix  -  -  n  -     1  scache
 postlog   unix-dgram n - n -   1  postlogd
 """
-"""As Debian's master.cf, but nothing is chrooted (a milter's socket is anywhere) and nothing is delivered locally."""
+"""As Debian's master.cf, but only what is asked for is chrooted, and nothing is delivered locally."""
 
 
 def settings(text: str) -> dict[str, str]:
@@ -71,7 +69,8 @@ class PrivatePostfix:
     directory: absent or empty; the user postfix must be able to reach it (pytest's tmp_path is closed to it, use
     tempfile.mkdtemp and chmod 755). milter_socket: as smtpd_milters takes it, "unix:/path" or "inet:host:port", "" for
     none. smtp_port: where it listens, relay_port: where on 127.0.0.1 it sends everything; 0 takes a free one.
-    extra_main: settings on top of ours. extra_master: whole lines of master.cf.
+    extra_main: settings on top of ours. extra_master: whole lines of master.cf. chroot: smtpd and cleanup, which talk
+    to milters, run in the queue directory, as on Debian.
     """
 
     def __init__(
@@ -82,17 +81,15 @@ class PrivatePostfix:
         relay_port: int = 0,
         extra_main: Mapping[str, str] | None = None,
         extra_master: Sequence[str] = (),
+        chroot: bool = False,
     ) -> None:
         self.directory = directory
         self.smtp_port = smtp_port or free_port()
         self.relay_port = relay_port or free_port()
-        self._main = {
-            **settings(SNIPPET.read_text()),
-            **self._own_settings(),
-            "smtpd_milters": milter_socket,
-            **(extra_main or {}),
-        }
-        self._master = [f"127.0.0.1:{self.smtp_port} inet n - n - - smtpd", *_SERVICES.split("\n"), *extra_master]
+        self._main = {**self._own_settings(), "smtpd_milters": milter_socket, **(extra_main or {})}
+        smtpd = f"127.0.0.1:{self.smtp_port} inet n - {'ny'[chroot]} - - smtpd"
+        services = _SERVICES.replace("cleanup   unix  n  -  n", f"cleanup   unix  n  -  {'ny'[chroot]}")
+        self._master = [smtpd, *services.split("\n"), *extra_master]
 
     def __enter__(self) -> PrivatePostfix:
         self.start()
@@ -132,6 +129,16 @@ class PrivatePostfix:
         self._main.update(main)
         self._write_main()
         self._postfix("reload")
+
+    def submit(self, message: bytes, *arguments: str) -> None:
+        """Mail of this machine, given to sendmail(1): LF line ends."""
+        command = ["/usr/sbin/sendmail", "-C", self.directory / "etc", *arguments]
+        subprocess.run(command, input=message, check=True, capture_output=True)
+
+    def delete(self, queue_id: str) -> None:
+        """Take a message out of the queue; "ALL" for every one."""
+        command = ["/usr/sbin/postsuper", "-c", self.directory / "etc", "-d", queue_id]
+        subprocess.run(command, check=True, capture_output=True)
 
     def maillog(self) -> str:
         """What it logged so far."""
@@ -185,6 +192,8 @@ class PrivatePostfix:
             "smtp_dns_support_level": "disabled",
             "smtp_host_lookup": "native",
             "smtpd_peername_lookup": "no",
+            "milter_protocol": "6",
+            "milter_default_action": "tempfail",
             # Else the headers of a client in mynetworks are completed: From gets a domain, a missing Date is added.
             "local_header_rewrite_clients": "",
         }

@@ -2,7 +2,8 @@
 
 The law: nothing of the system is touched. Sendmail conflicts with Postfix as a package, so it is taken apart into a
 cache directory; it runs in name spaces of its own (a host name with a dot, or it sleeps for a minute; a /dev whose
-`log` is ours). It listens on loopback only and hands every message to a sink.
+`log` is ours; a /run where a milter's socket can be as safe as Sendmail wants it, which it is not below /tmp). It
+listens on loopback only and hands every message to a sink.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ for device in null zero random urandom tty; do
 done
 ln -s "$1/log.sock" "$1/dev/log"
 mount --move "$1/dev" /dev
+mount --bind "$1/run" /run
 hostname sendmail.test
 shift
 exec "$@"
@@ -104,7 +106,8 @@ class PrivateSendmail:
     """A context manager: a running Sendmail whose spool, configuration and log are below `directory`.
 
     milter_socket: as Sendmail spells it, "local:/path" or "inet:port@host"; None for none. smtp_port: where it
-    listens on 127.0.0.1; relay_port: where on 127.0.0.1 every message goes. extra_mc: m4 lines for sendmail.mc.
+    listens on 127.0.0.1; relay_port: where on 127.0.0.1 every message goes. extra_mc: m4 lines for sendmail.mc. Its
+    /run is `directory`/run.
     """
 
     def __init__(
@@ -133,6 +136,7 @@ class PrivateSendmail:
             raise Unavailable("Sendmail in a name space of its own needs root and unshare")
         tree = unpack()
         (self.directory / "mqueue").mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.directory / "run").mkdir(exist_ok=True)
         configuration = self.directory / "sendmail.cf"
         configuration.write_text(self._configuration(tree))
         configuration.chmod(0o600)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import threading
 import time
@@ -13,6 +15,7 @@ from lumilter.loop import Loop
 from lumilter.session.events import CONTINUE, Abort, Action, Close, Connect, EndOfMessage, Event, Helo, Outcome
 from lumilter.session.needs import Needs
 from lumilter.wire import link
+from lumilter.wire import server as server_module
 from lumilter.wire.server import MilterServer
 from support.milter_client import Gone, MilterClient
 
@@ -189,3 +192,24 @@ def test_accepted_sockets_do_not_delay_and_are_kept_alive(loop: Loop, served: Se
         (one,) = server._links
         assert one._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert one._socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_without_descriptors_a_connection_waits_until_there_are_some(
+    loop: Loop, served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server_module, "_PAUSE", 0.02)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    busy, free = threading.Event(), threading.Event()
+    loop.post(lambda: (busy.set(), free.wait()))  # so that nothing is accepted too early
+    assert busy.wait(10)
+    with MilterClient(served[1]) as mta:
+        probe = os.dup(mta.socket.fileno())
+        os.close(probe)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (probe, hard))  # the next descriptor is one too many
+        try:
+            free.set()
+            wait_until(lambda: "no connection is accepted" in caplog.text)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        mta.negotiate()
+        assert begun(mta).mail().kind == "continue"

@@ -50,6 +50,7 @@ class Daemon:
     """A listening socket to inherit, as from systemd."""
     status: int = 0
     """How it has to end: 1 where connections are cut."""
+    environment: dict[str, str] = field(default_factory=lambda: ENVIRONMENT)
     _process: subprocess.Popen[bytes] = field(init=False)
 
     def __enter__(self) -> Daemon:
@@ -58,7 +59,7 @@ class Daemon:
             inherit = f'exec env LISTEN_FDS=1 LISTEN_PID=$$ "$@" 3<&{self.listen.fileno()}'
             command, inherited = ["bash", "-c", inherit, "bash", *command], (self.listen.fileno(),)
         with self.log_file.open("wb") as out:
-            self._process = subprocess.Popen(command, stderr=out, env=ENVIRONMENT, pass_fds=inherited)
+            self._process = subprocess.Popen(command, stderr=out, env=self.environment, pass_fds=inherited)
         try:
             self.wait_log(READY)
         except BaseException:

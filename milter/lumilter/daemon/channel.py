@@ -39,7 +39,7 @@ class Channel:
         self._closing = False
         self.open = True
         sock.setblocking(False)
-        loop.watch(sock, self._readable)
+        loop.watch(sock, self._read)
 
     def send(self, message: Any) -> None:
         """Queue an object; does nothing on a closed channel."""
@@ -58,6 +58,13 @@ class Channel:
         if self.open and not self._out:
             self._end()
 
+    def finish(self) -> None:
+        """Take what a peer said before it died, and close without another word."""
+        while self.open and self._readable():
+            pass
+        self._out.clear()
+        self.close()
+
     def flush(self, seconds: float) -> None:
         """Block until everything was written, for a process that ends right after."""
         if self.open and self._out:
@@ -70,33 +77,39 @@ class Channel:
         """Close the descriptor and nothing else, in a process that inherited it."""
         self._socket.close()
 
-    def _readable(self) -> None:
+    def _read(self) -> None:
+        self._readable()
+
+    def _readable(self) -> bool:
+        """False where there was nothing to read."""
         try:
             data = self._socket.recv(_READ)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self._end()
-            return
+            return False
         self._in += data
-        if b"\n" not in data:
-            if len(self._in) > _LINE:
-                self._end()
+        if b"\n" in data:
+            *lines, self._in = self._in.split(b"\n")
+            for line in lines:
+                self._take(line)
+        elif len(self._in) > _LINE:
+            self._end()
+        return True
+
+    def _take(self, line: bytearray) -> None:
+        if not self.open:
             return
-        *lines, rest = self._in.split(b"\n")
-        self._in = rest
-        for line in lines:
-            try:
-                message = json.loads(line)
-            except (ValueError, RecursionError):
-                log.warning("expected a line of JSON, got %r", bytes(line[:80]))
-                self._end()
-            else:
-                self._on_message(self, message)
-            if not self.open:
-                return
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError):
+            log.warning("expected a line of JSON, got %r", bytes(line[:80]))
+            self._end()
+        else:
+            self._on_message(self, message)
 
     def _write(self) -> None:
         try:
@@ -110,7 +123,7 @@ class Channel:
         if not self._out and self._closing:
             self._end()
         else:
-            self._loop.watch(self._socket, self._readable, self._write if self._out else None)
+            self._loop.watch(self._socket, self._read, self._write if self._out else None)
 
     def _end(self) -> None:
         if self.open:

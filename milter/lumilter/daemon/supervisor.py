@@ -327,12 +327,12 @@ class Supervisor:
         for worker in list(self.workers):
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
-                self.workers.remove(worker)
-                self.loop.post(functools.partial(self._ended, worker, os.waitstatus_to_exitcode(status)))
+                self._ended(worker, os.waitstatus_to_exitcode(status))
 
     def _ended(self, worker: Worker, code: int) -> None:
-        """A worker is gone. Called after what it said last was read."""
-        worker.channel.close()
+        """A worker is gone."""
+        worker.channel.finish()  # what it said last counts, such as why it could not load
+        self.workers.remove(worker)
         if code and self.stopping and worker.state == DRAINING:
             self._status = 1
         self.ledger.gone(worker)

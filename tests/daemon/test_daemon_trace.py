@@ -123,6 +123,7 @@ def test_networks(client: str, networks: list[str], is_in: bool) -> None:
     tracer = trace.Tracer(records.append)
     tracer.watch(networks)
     session = Drive().session
+    session.client_name = "client.test"
     session.ac.remote = type(session.ac.remote)("inet", client, 1)
     tracer.observe(session, Helo("x"), CONTINUE)
     assert bool(records) == is_in

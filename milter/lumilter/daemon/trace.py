@@ -51,8 +51,11 @@ class Tracer:
         self._networks = tuple(ipaddress.ip_network(network, strict=False) for network in networks)
 
     def observe(self, session: Session, event: Event, outcome: Outcome) -> None:
-        """Send a record of the event, if it is one of a client that is traced."""
-        if self._networks and is_of(session.ac.remote.address, self._networks):
+        """Send a record of the event, if it is one of a client that is traced.
+
+        A session without a client's name is a negotiation and nothing more: the daemon's own look at its health.
+        """
+        if self._networks and session.client_name and is_of(session.ac.remote.address, self._networks):
             self._send(trace_record(session, event, outcome))
 
 

@@ -16,10 +16,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from lumilter.config import Config
+from lumilter.config import schema as configured
 from lumilter.daemon.engine import Engine
 from lumilter.loop import Loop, Timer
 from lumilter.session import verdict
+from lumilter.session.events import Outcome
 from lumilter.session.verdict import OnError
+from lumilter.wire.content import Limits
 from lumilter.wire.server import MilterServer
 
 log = logging.getLogger("lumilter.worker")
@@ -72,11 +75,11 @@ class PythonWire:
             engine,
             timeout=self._config.milter.timeout,
             max_sessions=limits.sessions,
-            refuse=verdict.refused(OnError(limits.on_sessions), "too many connections"),
+            refuse=_too_many(limits),
             memory_body=limits.memory_body,
             spool=limits.spool,
             max_message_size=limits.message_size,
-            on_message_size=verdict.refused(OnError(limits.on_message_size), "the message is too large"),
+            on_message_size=_too_large(limits),
             on_limit=self._on_limit,
         )
         ready()
@@ -105,9 +108,10 @@ class PythonWire:
 class LibmilterWire:
     """libmilter through pymilter: its threads hand events to the loop, which runs on a thread of its own."""
 
-    def __init__(self, config: Config, loop: Loop, listener: socket.socket) -> None:
+    def __init__(self, config: Config, loop: Loop, listener: socket.socket, on_limit: Callable[[str], None]) -> None:
         from lumilter.wire import drain, serve
 
+        self._on_limit = on_limit
         self._serve, self._empty_queue = serve.serve, drain.empty_queue
         self._config, self._loop, self._listener = config, loop, listener
         self._stop_in, self._stop_out = os.pipe()
@@ -124,6 +128,7 @@ class LibmilterWire:
         self._engine, self._ready = engine, ready
 
     def run(self) -> int:
+        limits = self._config.limits
         numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         cut = self._serve(
             None,
@@ -134,6 +139,9 @@ class LibmilterWire:
             on_signal={number: functools.partial(_as_before, signal.getsignal(number)) for number in numbers},
             stop=self._stop_in,
             deadline=lambda: self._until - time.monotonic(),
+            limits=Limits(limits.memory_body, limits.spool, limits.message_size, _too_large(limits), self._on_limit),
+            max_sessions=limits.sessions,
+            refuse=_too_many(limits),
         )
         self._engine.stop()
         return cut
@@ -143,6 +151,14 @@ class LibmilterWire:
         if last:
             self._empty_queue(self._listener, until)
         os.write(self._stop_out, b"\0")
+
+
+def _too_many(limits: configured.Limits) -> Outcome:
+    return verdict.refused(OnError(limits.on_sessions), "too many connections")
+
+
+def _too_large(limits: configured.Limits) -> Outcome:
+    return verdict.refused(OnError(limits.on_message_size), "the message is too large")
 
 
 def _as_before(handler: Any) -> None:
@@ -156,5 +172,5 @@ def make_wire(
 ) -> PythonWire | LibmilterWire:
     """The wire that [milter] wire names."""
     if config.milter.wire == "libmilter":
-        return LibmilterWire(config, loop, listener)
+        return LibmilterWire(config, loop, listener, on_limit)
     return PythonWire(config, loop, listener, on_limit)

@@ -27,13 +27,13 @@ from lumilter.session.headers import Header, HeaderList
 from lumilter.session.message import Message
 
 
-def content_edits(original: HeaderList, body: bytes, edited: Message) -> list[Edit]:
+def content_edits(original: HeaderList, body: bytes | memoryview, edited: Message) -> list[Edit]:
     """Edits from `original` and `body` to `edited`."""
     edits: list[Edit] = []
     if not original.is_same(edited.headers):
         edits += _header_edits(list(original), list(edited.headers))
     if edited.body is not body and edited.body != body:
-        edits.append(ReplaceBody(edited.body))
+        edits.append(ReplaceBody(bytes(edited.body)))
     return edits
 
 

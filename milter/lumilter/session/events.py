@@ -70,7 +70,7 @@ class EndOfMessage:
     """
 
     headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
+    body: bytes | memoryview
     macros: Macros = field(default_factory=dict)
 
 

@@ -13,10 +13,13 @@ from lumilter.session.headers import HeaderList
 
 @dataclass(eq=False, slots=True)
 class Message:
-    """headers, body: the content, body with CRLF line ends. mailfrom, rcptto: addresses without angle brackets."""
+    """headers, body: the content, body with CRLF line ends; a long one is a view of a file.
+
+    mailfrom, rcptto: addresses without angle brackets.
+    """
 
     headers: HeaderList
-    body: bytes
+    body: bytes | memoryview
     mailfrom: str
     rcptto: str
 

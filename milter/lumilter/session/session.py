@@ -244,7 +244,7 @@ class Session:
                 recipient.address = own.content.rcptto
         return None
 
-    def _edits(self, headers: HeaderList, body: bytes) -> tuple[Edit, ...]:
+    def _edits(self, headers: HeaderList, body: bytes | memoryview) -> tuple[Edit, ...]:
         """What turns the message that the MTA holds into the one that the scripts made."""
         first = self.messages[0]
         for other in self.messages[1:]:

@@ -15,11 +15,14 @@ from typing import Any
 import Milter
 
 from lumilter.errors import NegotiationError
+from lumilter.session.events import Outcome
 from lumilter.session.needs import Edits
 from lumilter.wire import macros
 from lumilter.wire.connection import Connection
+from lumilter.wire.content import Limits
 from lumilter.wire.handler import Server
 from lumilter.wire.negotiation import Terms, negotiate
+from lumilter.wire.refusing import Refusing
 
 log = logging.getLogger("lumilter.wire")
 
@@ -30,18 +33,27 @@ _served = threading.local()
 class _Callbacks:
     """The callbacks of one process: libmilter has no more than one filter in it."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, server: Server, limits: Limits, max_sessions: int, refuse: Outcome) -> None:
+        self._server, self._limits = server, limits
+        self._max_sessions, self._refusing = max_sessions, Refusing(refuse)
+        self._open: set[Connection] = set()
         self._last_terms = Terms(0, 0, Edits.NONE)
 
     def negotiate(self, ctx: Any, offer: list[int]) -> int:
         """offer: [actions, steps, 0, 0], changed in place."""
         try:
-            terms = negotiate(self._server.needs, offer[0], offer[1])
+            server: Server = self._server
+            if 0 < self._max_sessions <= len(self._open):
+                self._limits.on_limit("sessions")
+                server = self._refusing
+            terms = negotiate(server.needs, offer[0], offer[1])
             if terms.macros:
                 macros.request(ctx)
-            self._last_terms = terms
-            self._connection(ctx)
+            if server is self._server:
+                self._last_terms = terms
+                self._connection(ctx)
+            else:
+                ctx.setpriv(Connection(server.open(), terms, self._limits))
         except NegotiationError as error:
             log.error("a connection of the MTA is refused: %s", error)
             return int(Milter.REJECT)  # libmilter closes the connection; the MTA applies its default action
@@ -85,7 +97,10 @@ class _Callbacks:
         connection: Connection | None = ctx.getpriv()
         _served.connection = None
         ctx.setpriv(None)
-        return int(Milter.CONTINUE) if connection is None else connection.close()
+        if connection is None:
+            return int(Milter.CONTINUE)
+        self._open.discard(connection)
+        return connection.close()
 
     def _connection(self, ctx: Any) -> Connection:
         """The connection of this context.
@@ -95,7 +110,8 @@ class _Callbacks:
         """
         connection: Connection | None = ctx.getpriv()
         if connection is None:
-            connection = Connection(self._server.open(), self._last_terms)
+            connection = Connection(self._server.open(), self._last_terms, self._limits)
+            self._open.add(connection)
             ctx.setpriv(connection)
             _served.connection = connection
         return connection
@@ -132,9 +148,9 @@ def _exception_hook(
     return hook
 
 
-def register(name: str, server: Server) -> None:
-    """Register the callbacks under the filter's name; once in a process."""
-    callbacks = _Callbacks(server)
+def register(name: str, server: Server, limits: Limits, max_sessions: int, refuse: Outcome) -> None:
+    """Register the callbacks under the filter's name; once in a process. Limits as in `server.MilterServer`."""
+    callbacks = _Callbacks(server, limits, max_sessions, refuse)
     Milter.set_connect_callback(_guarded(callbacks.connect))
     Milter.set_helo_callback(_guarded(callbacks.helo))
     Milter.set_envfrom_callback(_guarded(callbacks.mail))

@@ -27,6 +27,7 @@ from lumilter.session.events import (
     Rcpt,
 )
 from lumilter.wire import calls, edits, macros, reply
+from lumilter.wire.content import Content, Limits
 from lumilter.wire.debts import TEMPFAIL, Debts
 from lumilter.wire.handler import Conversation
 from lumilter.wire.negotiation import Terms
@@ -50,14 +51,13 @@ def _str(raw: bytes) -> str:
 class Connection:
     """What libmilter calls between the negotiation and the close."""
 
-    def __init__(self, conversation: Conversation, terms: Terms) -> None:
+    def __init__(self, conversation: Conversation, terms: Terms, limits: Limits) -> None:
         self._conversation = conversation
         self._terms = terms
         self._connected = False
         self._in_transaction = False
         self.debts = Debts()
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
+        self._content = Content(limits)
 
     # --- callbacks ---------------------------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class Connection:
         return self._exchange(ctx, "data", Data(macros.read(ctx, "data")))
 
     def header(self, name: str, value: bytes) -> int:
-        self._headers.append((name.encode(), value if self._terms.leading_space else b" " + value))
+        self._content.add_header(name.encode(), value if self._terms.leading_space else b" " + value)
         return self._unanswered("header")
 
     def eoh(self) -> int:
@@ -97,16 +97,18 @@ class Connection:
 
     def body(self, chunk: bytes) -> int:
         # A body chunk inside the end-of-message packet would make libmilter skip our eom; no MTA was seen to send one.
-        self._body.append(chunk)
+        self._content.add_body(chunk)
         return self._unanswered("body")
 
     def eom(self, ctx: Any) -> int:
-        debt = self.debts.due()
-        if debt is not None:
+        content = self._content
+        body = content.body()
+        due = self.debts.due() or content.outcome
+        if due is not None:
             self._end_transaction()
-            return self._reply(ctx, debt)
-        event = EndOfMessage(tuple(self._headers), b"".join(self._body), macros.read(ctx, "message"))
-        self._headers, self._body, self._in_transaction = [], [], False
+            return self._reply(ctx, due)
+        event = EndOfMessage(tuple(content.headers), body, macros.read(ctx, "message"))
+        self._in_transaction = False
         outcome = self._ask(event)
         if outcome.action in (Action.CONTINUE, Action.ACCEPT):
             try:
@@ -115,6 +117,7 @@ class Connection:
                 queue_id = event.macros.get("i", "-")
                 log.error("%s: the edits of this message can't be made, it is tempfailed: %s", queue_id, error)
                 outcome = TEMPFAIL
+        content.clear()
         return self._reply(ctx, outcome)
 
     def abort(self) -> int:
@@ -159,7 +162,8 @@ class Connection:
         return int(Milter.NOREPLY if self._terms.silent(name) else Milter.CONTINUE)
 
     def _end_transaction(self) -> None:
-        self._headers, self._body, self.debts.message = [], [], None
+        self._content.clear()
+        self.debts.message = None
         if self._in_transaction:
             self._in_transaction = False
             self._ask(Abort())

@@ -53,7 +53,7 @@ class Link:
     """waiting: an answer is outstanding. idle: 0 whenever the MTA gives a sign of life; whoever looks adds to it."""
 
     __slots__ = (
-        *("_ahead", "_asking", "_conversation", "_fd", "_loop", "_mode", "_on_end", "_outcome", "_protocol"),
+        *("_ahead", "_asking", "_conversation", "_fd", "_inet", "_loop", "_mode", "_on_end", "_outcome", "_protocol"),
         *("_server", "_socket", "_steps", "_timer", "_unsent", "idle", "waiting"),
     )
 
@@ -64,6 +64,7 @@ class Link:
         self._loop = loop
         self._socket = connection
         self._fd = connection.fileno()
+        self._inet = connection.family != socket.AF_UNIX
         self._server = server
         self._on_end = on_end
         self._conversation: Conversation | None = None
@@ -94,6 +95,8 @@ class Link:
     def _readable(self) -> None:
         try:
             data = self._socket.recv(_READ)
+            if self._inet:  # not kept by the kernel. An MTA writes twice in a row, and waits with the second (Nagle)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         except BlockingIOError:
             return
         except OSError:  # reset

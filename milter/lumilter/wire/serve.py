@@ -19,8 +19,11 @@ from collections.abc import Callable, Mapping
 import Milter
 
 from lumilter.errors import LumilterError
+from lumilter.session.events import Outcome
 from lumilter.wire import drain, signals
 from lumilter.wire.callbacks import register
+from lumilter.wire.content import Limits
+from lumilter.wire.debts import TEMPFAIL
 from lumilter.wire.descriptors import is_listening, open_sockets
 from lumilter.wire.handler import Server
 from lumilter.wire.listener import BACKLOG, Listener, SocketAddress, bind
@@ -48,6 +51,9 @@ def serve(
     stop: int | None = None,
     timeout: float = 7210,
     deadline: float | Callable[[], float] = 30.0,
+    limits: Limits = Limits(),  # noqa: B008 (immutable)
+    max_sessions: int = 0,
+    refuse: Outcome = TEMPFAIL,
 ) -> int:
     """Answer MTAs until SIGTERM, SIGINT or a word on `stop`, then let the open connections end.
 
@@ -57,6 +63,7 @@ def serve(
     is noticed by it too.
     timeout: seconds that an MTA may be silent before its connection is given up.
     deadline: seconds that open connections are given, or what says so when it is time; another signal ends the wait.
+    limits, max_sessions, refuse: as in `server.MilterServer`.
     Returns the number of connections that were cut. Raises ConfigError and WireError.
     """
     if (address is None) == (fd is None):
@@ -73,7 +80,7 @@ def serve(
     )
     try:
         _raise_packet_limit()
-        register(name, server)
+        register(name, server, limits, max_sessions, refuse)
         Milter.settimeout(max(1, round(timeout)))
         Milter.setbacklog(BACKLOG)  # libmilter calls listen() again
         descriptor = hand_over(listener)

@@ -11,12 +11,12 @@ import socket
 import time
 from collections.abc import Callable
 
-from lumilter.session.events import Event, Outcome
-from lumilter.session.needs import Edits, Needs
+from lumilter.session.events import Outcome
 from lumilter.wire.content import Limits
 from lumilter.wire.debts import TEMPFAIL
 from lumilter.wire.handler import Server
 from lumilter.wire.link import Link, Loop, Timer
+from lumilter.wire.refusing import Refusing
 
 log = logging.getLogger("lumilter.wire")
 
@@ -62,7 +62,7 @@ class MilterServer:
         self._server = server
         self._limits = Limits(memory_body, spool, max_message_size, on_message_size, on_limit)
         self._max_sessions = max_sessions
-        self._refusing = _Refusing(refuse)
+        self._refusing = Refusing(refuse)
         self._links: set[Link] = set()
         self._refused: set[Link] = set()
         self._full = False
@@ -170,21 +170,3 @@ class MilterServer:
                 log.warning("an MTA has been silent for %g s, its connection is closed", self._period * _SWEEPS)
                 link.hang_up()
         self._sweeping = self._loop.at(time.monotonic() + self._period, self._sweep)
-
-
-class _Refusing:
-    """The Server of connections that are too many: the first reply is the configured one, nothing else is asked for."""
-
-    needs = Needs(frozenset({"connect"}), Edits.NONE, content=False)
-
-    def __init__(self, outcome: Outcome) -> None:
-        self._outcome = outcome
-
-    def open(self) -> _Refusing:
-        return self
-
-    def handle(self, event: Event) -> Outcome:
-        return self._outcome
-
-    def start(self, event: Event, answer: Callable[[Outcome], None]) -> None:
-        answer(self._outcome)

@@ -40,6 +40,14 @@ def directory() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.fixture
+def place(directory: Path) -> Path:
+    """A directory of this test's own that an MTA can reach; its name is short, as a socket's has to be."""
+    made = Path(tempfile.mkdtemp(prefix="", dir=directory))
+    made.chmod(0o755)
+    return made
+
+
 @pytest.fixture(scope="session")
 def postfix(directory: Path) -> Iterator[PostfixSite]:
     if os.geteuid():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import configparser
 import subprocess
-import tempfile
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -107,14 +106,6 @@ class Attached:
 def attached(*headings: str, directory: Path) -> Iterator[Attached]:
     with ExitStack() as stack:
         yield Attached(stack, directory, *headings)
-
-
-@pytest.fixture
-def place(directory: Path) -> Path:
-    """A directory of this test's own that Postfix can reach; its name is short, as a socket's has to be."""
-    made = Path(tempfile.mkdtemp(prefix="", dir=directory))
-    made.chmod(0o755)
-    return made
 
 
 def works(page: Attached) -> None:

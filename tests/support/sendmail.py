@@ -131,7 +131,7 @@ class PrivateSendmail:
         return "".join(self._lines)
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises Unavailable."""
+        """Start it and wait until it answers, be it with a refusal. Raises Unavailable; RuntimeError with its log."""
         if os.geteuid() or not shutil.which("unshare"):
             raise Unavailable("Sendmail in a name space of its own needs root and unshare")
         tree = unpack()
@@ -192,15 +192,17 @@ class PrivateSendmail:
         while time.monotonic() < until:
             if self._process.poll() is not None:
                 output = self._process.stdout.read().decode(errors="replace")
-                raise Unavailable(f"Sendmail ended: {output}\n{self.log}")
+                if output.startswith(("unshare:", "mount:")):
+                    raise Unavailable(output)
+                raise RuntimeError(f"Sendmail ended: {output}\n{self.log}")
             try:
                 with socket.create_connection(("127.0.0.1", self.smtp_port), 5) as probe:
-                    if probe.recv(3) == b"220":
+                    if probe.recv(3) in (b"220", b"554"):
                         return
             except OSError:
                 time.sleep(0.05)
         self.stop()
-        raise Unavailable(f"Sendmail does not answer: {self.log}")
+        raise RuntimeError(f"Sendmail does not answer: {self.log}")
 
     def _read_log(self) -> None:
         while True:

@@ -33,18 +33,18 @@ from support.milter_client import Answer, MilterClient
 _PRINTED = re.compile(r"\S+ (?P<text>.*) module=\S+ phase=\S+(?: queue_id=\S+)?")
 
 
-def write(case: Case, directory: Path, socket: Path) -> Path:
+def write(case: Case, directory: Path, socket: Path, wire: str) -> Path:
     """The case's scripts and configuration; the configuration's path."""
-    return daemon.write(directory, socket, case.policies, case.config)
+    return daemon.write(directory, socket, case.policies, f'wire = "{wire}"\n{case.config}')
 
 
 @contextmanager
-def serving(case: Case, directory: Path, socket: Path, prints: bool = False) -> Iterator[None]:
+def serving(case: Case, directory: Path, socket: Path, wire: str = "python", prints: bool = False) -> Iterator[None]:
     """`lumilter serve` for the case; what it logged is checked at the end: errors, lines asked for, what was printed.
 
     prints: an MTA's own probing would print too, so only the wire's runner has that compared.
     """
-    with daemon.Daemon(write(case, directory, socket), directory / "daemon.log") as running:
+    with daemon.Daemon(write(case, directory, socket, wire), directory / "daemon.log") as running:
         yield
     assert len(running.errors) == len(case.errors), running.log
     for line, wanted in zip(running.errors, case.errors, strict=True):

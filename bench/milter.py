@@ -28,7 +28,7 @@ MILTLOAD = BENCH / "build/miltload"
 CONNECTIONS = (1, 4, 16, 64)
 ROUNDS, SECONDS, WARM_UP = 3, 2.0, 0.5
 BUSY = 0.05
-"""A process with at least this share of its filter's CPU time is a worker."""
+"""A process that took at least this share of the load's CPU time is a worker."""
 
 Figures = dict[str, Any]
 _last: Figures = {}
@@ -75,7 +75,7 @@ def _turn(each: Filter, seconds: float) -> Figures:
         directory.chmod(0o755)
         command, where = each.prepare(directory)
         with Running(command, where, directory / "output", each.environment) as running:
-            at = {}
+            at, started = {}, running.cpu()
             for connections in CONNECTIONS:
                 _load(where, each, connections, WARM_UP)
                 before = running.cpu()
@@ -87,14 +87,15 @@ def _turn(each: Filter, seconds: float) -> Figures:
                     "p99": got["latency_us"]["p99"],
                     "cpu": spent / got["messages"],
                 }
-            usage = list(running.usage().values())
-    limit = BUSY * sum(process.cpu for process in usage)
-    workers = [process for process in usage if process.cpu >= limit]
+            usage = running.usage()
+    busy = {pid: process.cpu - started.get(pid, 0) for pid, process in usage.items()}
+    limit = BUSY * sum(busy.values())
+    workers = [process for pid, process in usage.items() if busy[pid] >= limit]
     return {
         "at": at,
         "rss": statistics.mean(process.rss for process in workers),
         "pss": statistics.mean(process.pss for process in workers),
-        "besides": sum(process.pss for process in usage if process.cpu < limit),
+        "besides": sum(process.pss for pid, process in usage.items() if busy[pid] < limit),
     }
 
 

@@ -108,8 +108,17 @@ def lost() -> int:
     return _Counting.lost
 
 
-def configure(settings: Log) -> None:
-    """Send the log to standard error or to a file, which may be rotated under us."""
+_place: dict[str, Any] = {}
+"""What every line about a session says of this process."""
+
+
+def configure(settings: Log, **place: Any) -> None:
+    """Send the log to standard error or to a file, which may be rotated under us.
+
+    place: what lines about sessions say of this process, such as its generation.
+    """
+    _place.clear()
+    _place.update(place)
     json_lines, target = settings.format == "json", settings.target
     handler: logging.Handler
     if target == "stderr":
@@ -146,7 +155,8 @@ def observe(session: Session, event: Event, outcome: Outcome) -> None:
 
 
 def _who(session: Session) -> dict[str, Any]:
-    return {"queue_id": session.queue_id, "client": session.ac.remote.address, "conn_id": session.ac.conn_id}
+    client, conn_id = session.ac.remote.address, session.ac.conn_id
+    return {"queue_id": session.queue_id, "client": client, "conn_id": conn_id, **_place}
 
 
 def _edit(edit: Edit) -> str:

@@ -60,7 +60,7 @@ class Worker:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, lambda *_: self._loop.post(self._leave))
         try:
-            logs.configure(self._config.log)
+            logs.configure(self._config.log, worker=self._index, generation=self._generation)
             self._wire = make_wire(self._config, self._loop, self._listener, self._meter.limit)
             observe = observers.in_order(self._meter.observe, self._tracer.observe)
             self._engine = Engine(setup_of(self._config, observe=observe), self._loop)

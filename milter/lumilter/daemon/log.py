@@ -147,7 +147,8 @@ def observe(session: Session, event: Event, outcome: Outcome) -> None:
         if isinstance(error, ScriptError) and error.traceback:
             logging.getLogger("lumilter.script").debug("%s", error.traceback)
         script_log.error("%s", error, extra={"fields": {**fields, **_who(session)}})
-    if isinstance(event, EndOfMessage) or outcome.action is not Action.CONTINUE:
+    decided = isinstance(event, EndOfMessage) or outcome.action is not Action.CONTINUE
+    if decided and log.isEnabledFor(logging.INFO):
         log.info("%s", type(event).__name__.lower(), extra={"fields": _line(session, event, outcome)})
     session.trace.errors.clear()
     if isinstance(event, EndOfMessage | Abort | Close):

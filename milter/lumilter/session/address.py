@@ -9,6 +9,7 @@ field, and later ones refuse a whole field for one odd address (gh-102988); the 
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 
@@ -48,15 +49,25 @@ class Path:
     @staticmethod
     def parse(text: str) -> Path:
         """Read what came after MAIL FROM: or RCPT TO:, or what a script gave; parameters after ">" are ignored."""
-        text = text.strip()
-        if text.startswith("<"):
-            end = _masked(text).find(">")
-            text = text[1:end] if end >= 0 else text[1:]
-        route = _ROUTE.match(text)
-        if route:
-            text = text[route.end() :]
-        at = _masked(text).rfind("@")
-        return Path(text, "") if at < 0 else Path(text[:at], text[at + 1 :])
+        return _remembered(text) if len(text) < _LONG else _path(text)
+
+
+def _path(text: str) -> Path:
+    text = text.strip()
+    if text.startswith("<"):
+        end = _masked(text).find(">")
+        text = text[1:end] if end >= 0 else text[1:]
+    route = _ROUTE.match(text)
+    if route:
+        text = text[route.end() :]
+    at = _masked(text).rfind("@")
+    return Path(text, "") if at < 0 else Path(text[:at], text[at + 1 :])
+
+
+_LONG = 320
+"""Characters of an address that is not remembered: RFC 5321 4.5.3.1 allows 320."""
+_remembered = functools.lru_cache(1000)(_path)
+"""A session reads each of its addresses several times."""
 
 
 def addresses(text: str, component: str) -> list[str]:

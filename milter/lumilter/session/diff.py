@@ -17,6 +17,7 @@ What MTAs were seen to do (Postfix 3.7, Sendmail 8.17), and what follows from it
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
@@ -38,6 +39,8 @@ def content_edits(original: HeaderList, body: bytes | memoryview, edited: Messag
 
 
 def _header_edits(before: list[Header], after: list[Header]) -> list[Edit]:
+    if len(after) >= len(before) and all(map(operator.is_, before, after)):  # most policies only add
+        return [AddHeader(field.name, field.value) for field in after[len(before) :]]
     numbers = _numbers(before)
     changes: list[Edit] = []
     gone: list[int] = []

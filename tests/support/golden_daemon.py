@@ -33,7 +33,7 @@ from support.milter_client import Answer, MilterClient
 _PRINTED = re.compile(r"\S+ (?P<text>.*) module=\S+ phase=\S+(?: queue_id=\S+)?")
 
 
-def write(case: Case, directory: Path, socket: Path, wire: str) -> Path:
+def write(case: Case, directory: Path, socket: Path, wire: str = "python") -> Path:
     """The case's scripts and configuration; the configuration's path."""
     return daemon.write(directory, socket, case.policies, f'wire = "{wire}"\n{case.config}')
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from support.daemon import Daemon, write
+from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.milter_client import Gone, MilterClient
 
 POLICY = "function mod:validate_mailfrom(str, ac, vctx) vctx:set_code(550, '{}') end"
@@ -242,10 +243,47 @@ def test_an_inherited_socket_is_served(tmp_path: Path) -> None:
         listener.bind(str(path))
         listener.listen()
         config = write(tmp_path / "etc", tmp_path / "m.sock", [POLICY.format("one")])
-        with Daemon(config, tmp_path / "log", listen=listener), MilterClient(str(path)) as client:
+        with Daemon(config, tmp_path / "log", listen=listener) as daemon, MilterClient(str(path)) as client:
             assert not (tmp_path / "m.sock").exists()
             client.negotiate()
             client.connect()
             client.helo()
             assert "one" in client.mail().text
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_log("generation 2 serves")
+            with MilterClient(str(path)) as another:
+                another.negotiate()
         assert path.exists()  # it belongs to whoever bound it
+
+
+def test_a_supervisor_that_dies_while_a_worker_loads_leaves_nothing_behind(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+    slow = f"if io.open('{flag}') then msys.sleep(3) end\n" + POLICY.format("one")
+    daemon = Daemon(write(tmp_path / "etc", tmp_path / "m.sock", [slow]), tmp_path / "log")
+    daemon.__enter__()
+    flag.touch()
+    daemon.signal(signal.SIGHUP)
+    until(lambda: len(daemon.workers) == 2)
+    workers = daemon.workers
+    daemon.signal(signal.SIGKILL)
+    daemon.wait()
+    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+def test_a_script_s_own_processes_do_not_disturb_a_worker(tmp_path: Path) -> None:
+    policy = """function mod:validate_mailfrom(str, ac, vctx)
+      local pipe = io.popen("echo out")
+      vctx:set_code(550, pipe:read("*l"))
+      pipe:close()
+    end"""
+    with serving(tmp_path, "[lua]\nallow = ['io.popen']\n", policy):
+        for _ in range(5):
+            assert "out" in answer(tmp_path)
+
+
+def test_a_log_that_can_not_be_written_is_said_at_the_start(tmp_path: Path) -> None:
+    config = write(tmp_path / "etc", tmp_path / "m.sock", [""], f"[log]\ntarget = '{tmp_path}/none/log'\n")
+    ran = subprocess.run([*COMMAND, str(config)], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 78
+    assert "[log] target" in ran.stderr
+    assert "Traceback" not in ran.stderr

@@ -17,7 +17,7 @@ from typing import Any
 
 from lumilter.calls import Here
 from lumilter.config.schema import Log
-from lumilter.errors import ScriptError
+from lumilter.errors import ConfigError, ScriptError
 from lumilter.session.events import Abort, Action, Close, Edit, EndOfMessage, Event, Outcome, Rcpt
 from lumilter.session.session import Session
 
@@ -115,7 +115,7 @@ _place: dict[str, Any] = {}
 def configure(settings: Log, **place: Any) -> None:
     """Send the log to standard error or to a file, which may be rotated under us.
 
-    place: what lines about sessions say of this process, such as its generation.
+    place: what lines about sessions say of this process, such as its generation. Raises ConfigError.
     """
     _place.clear()
     _place.update(place)
@@ -126,7 +126,10 @@ def configure(settings: Log, **place: Any) -> None:
         handler = _ToStream(sys.stderr)
         handler.setFormatter(Formatter(json_lines, stamp=not journal, priority=journal))
     else:
-        handler = _ToFile(target)
+        try:
+            handler = _ToFile(target)
+        except OSError as error:
+            raise ConfigError(f"[log] target: {target} can't be opened: {error.strerror}") from None
         handler.setFormatter(Formatter(json_lines, stamp=True, priority=False))
     root = logging.getLogger()
     root.handlers[:] = [handler]

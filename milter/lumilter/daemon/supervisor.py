@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,7 +92,7 @@ class Supervisor:
         """Called with what a worker says that does not concern the supervisor itself."""
         self.abandon: list[Callable[[], None]] = []
         """Called in a forked worker: close what is not its own."""
-        self._inherited = systemd.sockets()
+        self._inherited = _only(systemd.sockets())
         self._change: Change | None = None
         self._reloads: list[Callable[[str], None]] = []
         """Who waits for a reload that can't begin yet."""
@@ -273,10 +273,17 @@ class Supervisor:
 
     def _fork(self, change: Change, index: int) -> Worker:
         ours, theirs = socket.socketpair()
+        handled = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+        signal.pthread_sigmask(signal.SIG_BLOCK, handled)  # none may reach our handlers in the new process
         pid = os.fork()
         if pid == 0:
             status = 70
             try:
+                for number in (signal.SIGTERM, signal.SIGCHLD):
+                    signal.signal(number, signal.SIG_DFL)
+                for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group: the supervisor decides
+                    signal.signal(number, signal.SIG_IGN)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
                 for abandon in (self.loop.close, ours.close, *(w.channel.abandon for w in self.workers), *self.abandon):
                     abandon()
                 status = Process(change.config, change.listener.socket, theirs, index, change.generation).run()
@@ -285,6 +292,7 @@ class Supervisor:
             finally:
                 logging.shutdown()
                 os._exit(status)  # nothing of the supervisor's may run in this process
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
         theirs.close()
         channel = Channel(self.loop, ours, lambda _, message: self._said(worker, message), lambda _: None)
         worker = Worker(index, change.generation, channel, pid)
@@ -374,7 +382,7 @@ class Supervisor:
 
     def _replace_grown(self, now: float) -> None:
         for worker in self.current():
-            if self._change or self.stopping or worker.generation != self.generation:
+            if self._change or self.stopping or now < self._backoff.until:
                 return
             limits, process = self.config.workers, worker.process
             grown = {
@@ -392,8 +400,8 @@ class Supervisor:
 
     def _open(self, config: Config) -> Listener:
         """The milter socket: systemd's, or the one that is open already, or a new one. Raises ConfigError."""
-        if "milter" in self._inherited or len(self._inherited) == 1:
-            return Listener(self._inherited.get("milter") or next(iter(self._inherited.values())))
+        if self._inherited is not None:
+            return self._inherited
         milter, now = config.milter, self.config.milter
         if self.generation and (milter.socket, milter.socket_mode, milter.socket_group) == (
             now.socket, now.socket_mode, now.socket_group,
@@ -407,6 +415,15 @@ class Supervisor:
     def listener(self) -> Listener:
         """The socket that the current generation serves."""
         return self._listener
+
+
+def _only(inherited: Mapping[str, socket.socket]) -> Listener | None:
+    """The milter socket among those that systemd passed: the one of that name, or the only one. Raises ConfigError."""
+    if not inherited:
+        return None
+    if "milter" not in inherited and len(inherited) > 1:
+        raise ConfigError(f"none of the sockets {', '.join(inherited)} has FileDescriptorName=milter")
+    return Listener(inherited.get("milter") or next(iter(inherited.values())))
 
 
 def _end_of(code: int) -> str:

@@ -12,10 +12,13 @@ The law: it takes orders from nobody but the supervisor at the other end of its 
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +53,12 @@ class Worker:
         self._loop = Loop(config.limits.lookups, self._meter.delay)
         self._loop.alive = self._say_beat
         self._channel = Channel(self._loop, channel, self._told, lambda channel: self._orphaned())
-        self._draining = False
+        self._ready = self._draining = False
 
     def run(self) -> int:
         """Serve until the end; the exit status: 1 where sessions were cut, 70 or 78 where nothing could be loaded."""
-        Path("/proc/self/comm").write_text(f"lumilter/{self._index}")
-        for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group, and the supervisor decides
-            signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        with contextlib.suppress(OSError):
+            Path("/proc/self/comm").write_text(f"lumilter/{self._index}")
         signal.signal(signal.SIGTERM, lambda *_: self._loop.post(self._leave))
         try:
             logs.configure(self._config.log, worker=self._index, generation=self._generation)
@@ -77,13 +78,19 @@ class Worker:
         expected = isinstance(error, ConfigError | ScriptError)
         if not expected:
             log.error("the scripts could not be loaded", exc_info=error)
-        self._channel.send({"failed": {"text": str(error), "configuration": expected}})
+
+        def say(answer: Callable[[Any], None]) -> None:
+            self._channel.send({"failed": {"text": str(error), "configuration": expected}})
+            answer(None)
+
+        self._loop.call(say)
         self._channel.flush(5.0)
         return 78 if expected else 70
 
     # --- the supervisor ----------------------------------------------------------------------------------------------
 
     def _serving(self) -> None:
+        self._ready = True
         self._channel.send({"ready": {"modules": len(self._engine.host.modules)}})
         self._beats()
 
@@ -92,6 +99,8 @@ class Worker:
         self._loop.at(time.monotonic() + BEAT, self._beats)
 
     def _say_beat(self) -> None:
+        if not self._ready:
+            return
         process = {
             "rss": resident(),
             "lua_memory": self._engine.host.state.memory_used,
@@ -119,5 +128,7 @@ class Worker:
 
     def _drain(self, seconds: float, last: bool) -> None:
         """Take no new connections and end with the open ones. last: nobody else will take those that wait."""
+        if not self._ready:
+            os._exit(0)  # still loading: there is nothing to finish
         self._draining = True
         self._wire.drain(time.monotonic() + seconds, last)

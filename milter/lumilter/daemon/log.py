@@ -160,7 +160,8 @@ def observe(session: Session, event: Event, outcome: Outcome) -> None:
 
 def _who(session: Session) -> dict[str, Any]:
     client, conn_id = session.ac.remote.address, session.ac.conn_id
-    return {"queue_id": session.queue_id, "client": client, "conn_id": conn_id, **_place}
+    shadow = {"shadow": True} if session.shadow else {}
+    return {**shadow, "queue_id": session.queue_id, "client": client, "conn_id": conn_id, **_place}
 
 
 def _edit(edit: Edit) -> str:

@@ -75,6 +75,8 @@ class Session:
         """The messages of the last EndOfMessage, one for each recipient that is left."""
         self.envelope = Envelope()
         self.trace = Trace()
+        self.shadow = False
+        """The MTA is told to go on whatever is decided (session.shadow)."""
         self._closing = False
         self._called: set[str] = set()
         """Modules whose Lua code ran: only those get validate_dealloc."""

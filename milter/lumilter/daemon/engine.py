@@ -17,10 +17,11 @@ from lumilter.calls import Here
 from lumilter.host.host import Host, LuaSettings, Script, momentum_ids
 from lumilter.loop import Loop
 from lumilter.services import Services
-from lumilter.session import phases
+from lumilter.session import phases, shadow
 from lumilter.session.events import Action, Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
 from lumilter.session.needs import Edits, Needs
 from lumilter.session.session import Session
+from lumilter.session.shadow import ShadowSession
 from lumilter.session.verdict import Options
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ class Setup:
     """Everything an engine is made of.
 
     peer_context: the configured connection variables for a client's address. print_line: gets each printed line.
+    is_shadow: whether a client's sessions are in shadow (session.shadow); None where none ever is. all_shadow: whether
+    everybody's are. observe: is told what would have been answered.
     """
 
     scripts: Sequence[Script]
@@ -41,6 +44,8 @@ class Setup:
     options: Options = field(default_factory=Options)
     services: Services = field(default_factory=Services)
     peer_context: Callable[[str], Mapping[str, str]] = lambda address: {}
+    is_shadow: Callable[[str], bool] | None = None
+    all_shadow: bool = False
     print_line: Callable[[Here, str], None] = lambda here, text: None
     observe: Observer = lambda session, event, outcome: None
 
@@ -85,11 +90,17 @@ class Engine:
         envelope = bool(replies & {"mail", "rcpt", "data"})
         if envelope:
             replies |= {"message"}  # recipients and the sender are only changed at the end of the message
-        return Needs(replies, Edits.ALL if content else Edits.ENVELOPE if envelope else Edits.NONE, content)
+        needs = Needs(replies, Edits.ALL if content else Edits.ENVELOPE if envelope else Edits.NONE, content)
+        return shadow.unanswered(needs) if self.setup.all_shadow else needs
 
     def open(self) -> Conversation:
         """A new connection; any thread."""
-        session = Session(self.host.modules, self.setup.options, self.new_id, self.setup.peer_context)
+        setup = self.setup
+        session: Session
+        if setup.is_shadow is None:
+            session = Session(self.host.modules, setup.options, self.new_id, setup.peer_context)
+        else:
+            session = ShadowSession(self.host.modules, setup.options, self.new_id, setup.peer_context, setup.is_shadow)
         self.sessions.add(session)
         return Conversation(self, session)
 
@@ -161,6 +172,8 @@ class Conversation:
 
     def _observe(self, session: Session, event: Event, outcome: Outcome) -> None:
         self._engine.messages += isinstance(event, EndOfMessage)
+        if isinstance(session, ShadowSession):
+            outcome = session.would_be
         try:
             self._engine.setup.observe(session, event, outcome)
         except Exception:

@@ -16,7 +16,7 @@ from lumilter.daemon.figures import Figures, Snapshot
 from lumilter.errors import LimitError, ScriptError
 from lumilter.host.drive import HookEnd
 from lumilter.loop import Loop
-from lumilter.session.events import Action, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
+from lumilter.session.events import CONTINUE, Action, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
 from lumilter.session.session import Session
 
 _PHASES: dict[type, str] = {
@@ -61,13 +61,14 @@ class Meter:
 
     def observe(self, session: Session, event: Event, outcome: Outcome) -> None:
         """Count what an event led to: an engine's observer, before the one that empties the trace (log.observe)."""
-        add = self.figures.add
-        if isinstance(event, Connect):
+        add, trace, kind = self.figures.add, session.trace, type(event)
+        if kind is Connect:
             add("sessions")
-        elif isinstance(event, EndOfMessage):
+        elif kind is EndOfMessage:
             add("messages")
-        trace = session.trace
-        if outcome.action is not Action.CONTINUE or isinstance(event, EndOfMessage):
+        elif outcome is CONTINUE and not trace.errors:  # most events
+            return
+        if outcome.action is not Action.CONTINUE or kind is EndOfMessage:
             decided = trace.decided if outcome.action is not Action.CONTINUE else None
             add("verdicts", (log.verdict_name(outcome), *(decided or (_PHASES.get(type(event), ""), ""))))
             if outcome.reply is not None:

@@ -12,8 +12,10 @@ from lumilter.adapters.dns import Lookup, Resolver
 from lumilter.adapters.pcre import Limits as PcreLimits
 from lumilter.calls import Here
 from lumilter.config import Config
+from lumilter.config.schema import Shadow
 from lumilter.daemon import log
 from lumilter.daemon.engine import Observer, Setup
+from lumilter.daemon.trace import is_of
 from lumilter.host.host import LuaSettings, Script
 from lumilter.host.tasks import Limits
 from lumilter.services import Services
@@ -55,6 +57,17 @@ def setup_of(
         ),
         services=services,
         peer_context=config.connection_context,
+        is_shadow=_shadow(config.shadow),
+        all_shadow=config.shadow.enabled,
         print_line=print_line,
         observe=observe,
     )
+
+
+def _shadow(settings: Shadow) -> Callable[[str], bool] | None:
+    """Whether a client, by its address, is in shadow; None where nobody is."""
+    if settings.enabled:
+        return lambda client: True
+    if settings.networks:
+        return lambda client: is_of(client, settings.networks)
+    return None

@@ -28,6 +28,7 @@ from lumilter.daemon import observers
 from lumilter.daemon.channel import Channel
 from lumilter.daemon.engine import Engine
 from lumilter.daemon.metrics import Meter, resident
+from lumilter.daemon.record import Recorder
 from lumilter.daemon.setup import setup_of
 from lumilter.daemon.trace import Tracer
 from lumilter.daemon.wires import make_wire
@@ -50,6 +51,7 @@ class Worker:
         self._index, self._generation = index, generation
         self._meter = Meter()
         self._tracer = Tracer(lambda record: self._channel.send({"trace": record}))
+        self._recorder = Recorder(config.record.directory, config.record.networks, generation)
         self._loop = Loop(config.limits.lookups, self._meter.delay)
         self._loop.alive = self._say_beat
         self._channel = Channel(self._loop, channel, self._told, lambda channel: self._orphaned())
@@ -63,7 +65,7 @@ class Worker:
         try:
             logs.configure(self._config.log, worker=self._index, generation=self._generation)
             self._wire = make_wire(self._config, self._loop, self._listener, self._meter.limit)
-            observe = observers.in_order(self._meter.observe, self._tracer.observe)
+            observe = observers.in_order(self._meter.observe, self._tracer.observe, self._recorder.observe)
             self._engine = Engine(setup_of(self._config, observe=observe), self._loop)
             observers.watch(self._engine, self._loop, self._meter, self._config.log.slow_hook)
         except Exception as error:
@@ -116,6 +118,8 @@ class Worker:
             self._say_beat()
         if "trace" in message:
             self._tracer.watch(message["trace"])
+        if "record" in message:
+            self._recorder.watch(message["record"])
 
     def _orphaned(self) -> None:
         if not self._draining:

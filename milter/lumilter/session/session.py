@@ -139,7 +139,8 @@ class Session:
         refused = yield from self._hooks(hooks, text, self.message)
         if recipient:
             self._end_of_rcpt(recipient, refused)
-        yield from self._tarpit()
+        if self.vctx.tcost:
+            yield from self._tarpit()
         return refused or CONTINUE
 
     def _connect(self, event: Connect) -> None:
@@ -211,7 +212,8 @@ class Session:
         outcome = yield from self._hooks(phases.MESSAGE, "", message)
         if outcome is None and message.discarded is None:
             outcome = yield from self._each_recipient(message)
-        yield from self._tarpit()
+        if self.vctx.tcost:
+            yield from self._tarpit()
         if outcome is not None:
             return outcome
         if not self.messages:

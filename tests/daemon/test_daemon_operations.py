@@ -235,3 +235,39 @@ def get(path: Path, page: str) -> tuple[str, str]:
         client.sendall(f"GET {page} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         head, _, body = client.makefile(newline="").read().partition("\r\n\r\n")
         return head, body
+
+
+def test_shadow_mode_changes_nothing_and_says_what_it_would_have_done(tmp_path: Path) -> None:
+    with serving(tmp_path, "[shadow]\nnetworks = ['192.0.2.0/24']\n") as daemon:
+        assert session(tmp_path, "<bad@x.test>") == "continue"
+        with MilterClient(str(tmp_path / "m.sock")) as outside:
+            outside.negotiate()
+            outside.connect(address="198.51.100.1")
+            outside.helo()
+            assert outside.mail("<bad@x.test>").text == "550 no"
+        lines = [line for line in daemon.log.splitlines() if "verdict=reject" in line]
+        assert ["shadow=" in line for line in lines] == [True, True, False]  # MAIL, the end of its message; the other's
+        assert status(tmp_path)["totals"]["verdicts"]["reject"] == 3
+    with serving(tmp_path, "[shadow]\nenabled = true\n"), MilterClient(str(tmp_path / "m.sock")) as client:
+        client.negotiate()
+        client.connect()
+        client.helo()
+        assert client.mail("<bad@x.test>").kind == "none"  # the MTA does not even wait
+        assert client.message().edits == ()
+
+
+def test_sessions_are_saved_on_request(tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    with serving(tmp_path, "workers = 2\n"):
+        assert "[record] directory is not set" in ctl(tmp_path, "record", "on").stderr
+    with serving(tmp_path, f"workers = 2\n[record]\ndirectory = '{saved}'\n"):
+        session(tmp_path)
+        assert not saved.exists()
+        assert ctl(tmp_path, "record", "--client", "192.0.2.1", "on").returncode == 0
+        session(tmp_path)
+        session(tmp_path, "<bad@x.test>")
+        assert ctl(tmp_path, "record", "--client", "192.0.2.1", "off").returncode == 0
+        session(tmp_path)
+        files = sorted(saved.iterdir())
+        assert len(files) == 2
+        assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)

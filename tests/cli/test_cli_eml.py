@@ -26,6 +26,12 @@ def test_what_is_written_is_read_whatever_the_line_ends(
     assert read == b"\r\n".join(body)
 
 
+def test_a_field_of_a_million_lines() -> None:
+    headers, body = read_message(b"A: b" + b"\n c" * 1_000_000 + b"\n\nbody")
+    assert headers == ((b"A", b" b" + b"\n c" * 1_000_000),)
+    assert body == b"body"
+
+
 @given(st.binary(max_size=60))
 @example(b"From \n")
 @example(b"\r")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import encodings
 
 import pytest
 from hypothesis import given, settings
@@ -132,6 +133,14 @@ def test_base64_however_broken(body: bytes, text: str) -> None:
 )
 def test_charsets(charset: str, body: bytes, text: str) -> None:
     assert of((f"Content-Type: text/plain; charset={charset}\r\n".encode(), body), "text") == text
+
+
+def test_charsets_that_nobody_knows_are_not_remembered() -> None:
+    """Python keeps every name of a codec that it was ever asked for."""
+    known = len(encodings._cache)  # type: ignore[attr-defined]
+    for number in range(100):
+        test_charsets(f"nobody-{number}", b"abc", "abc\r\n")
+    assert len(encodings._cache) == known  # type: ignore[attr-defined]
 
 
 def test_broken_multiparts() -> None:

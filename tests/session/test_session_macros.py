@@ -162,6 +162,10 @@ def test_transformers() -> None:
     assert expand("%{DR}|%{dR}", SPF) == "com.example.email|com.example.email"
 
 
+def test_a_million_delimiters() -> None:
+    assert expand(f"%{{s{'.-' * 1_000_000}}}", Source(sender="a.b-c@d")) == "a.b.c@d"
+
+
 def test_an_upper_case_letter_escapes_for_urls() -> None:
     source = Source(sender="a b/é%\udcff~._-@x")
     assert expand("%{L}", source) == "a%20b%2F%C3%A9%25%FF~._-"

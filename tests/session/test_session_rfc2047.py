@@ -108,6 +108,11 @@ def test_huge_text(text: str) -> None:
     assert decode(encode(text).replace(b"\n ", b" ")) == text
 
 
+@pytest.mark.parametrize(("word", "text"), [(b"=?x?q?a?=", "=?x?q?a?= "), (b"=?utf-8?q?a?=", "a")])
+def test_a_million_words(word: bytes, text: str) -> None:
+    assert decode(word * 1_000_000) == (text * 1_000_000).strip()
+
+
 def test_long_text_is_split_between_characters() -> None:
     words = encode("ж" * 200).split(b"\n ")
     assert len(words) > 1

@@ -16,18 +16,17 @@ def read_message(raw: bytes) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
     lines = _BREAK.split(raw)
     if lines and lines[0].startswith(b"From "):
         lines.pop(0)
-    headers: list[tuple[bytes, bytes]] = []
+    headers: list[tuple[bytes, list[bytes]]] = []
     at = 0
     for at, line in enumerate(lines):
         match = _HEADER.fullmatch(line)
         if line[:1] in (b" ", b"\t") and headers:
-            name, value = headers[-1]
-            headers[-1] = (name, value + b"\n" + line)
+            headers[-1][1].append(line)
         elif match:
-            headers.append((match[1], match[2]))
+            headers.append((match[1], [match[2]]))
         else:
             at += line == b""
             break
     else:
         at = len(lines)
-    return tuple(headers), b"\r\n".join(lines[at:])
+    return tuple((name, b"\n".join(value)) for name, value in headers), b"\r\n".join(lines[at:])

@@ -10,14 +10,13 @@ tree, counted from 1, and text parts those of them whose type is text/*.
 from __future__ import annotations
 
 import binascii
-import codecs
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lumilter.session import rfc2047
+
 _MAX_DEPTH = 20
-_SLOW_OR_STRANGE = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined"})
-"""Python's names of codecs that are no charsets of mail; punycode takes quadratic time."""
 
 _WANTED = re.compile(
     r"(?P<whole>message|headers|body)"
@@ -158,11 +157,5 @@ def _text(raw: bytes) -> str:
 
 
 def _decoded(raw: bytes, charset: str) -> str:
-    try:
-        name = codecs.lookup(charset).name
-        if name in ("utf-8", "ascii") or name in _SLOW_OR_STRANGE:
-            return _text(raw)
-        decoded = raw.decode(name, "replace")
-    except (LookupError, ValueError):
-        return _text(raw)
-    return decoded.encode("utf-8", "replace").decode("utf-8")  # UTF-7 can spell a surrogate, which is no character
+    decoded = rfc2047.text_in(charset.strip().lower(), raw)
+    return _text(raw) if decoded is None else decoded

@@ -109,7 +109,8 @@ def _letter(macro: re.Match[str], source: MacroSource) -> str | None:
         return None  # RFC 7208 7.1: must not be zero
     value = _of_letter(letter.lower(), source)
     if digits or reverse or delimiters:
-        parts = re.split(f"[{re.escape(delimiters or '.')}]", value)
+        apart = "".join(dict.fromkeys(delimiters or "."))  # a class of a million characters takes seconds to compile
+        parts = re.split(f"[{re.escape(apart)}]", value)
         parts = parts[::-1] if reverse else parts
         value = ".".join(parts[-count:])
     return _url_escaped(value) if letter.isupper() else value

@@ -84,22 +84,22 @@ def _join(words: list[tuple[str, bytes, bytes]]) -> str:
     text: list[str] = []
     at = 0
     while at < len(words):
-        charset, raw, source = words[at]
-        at += 1
+        start, charset = at, words[at][0]
         while at < len(words) and words[at][0] == charset:
-            raw += words[at][1]
-            source += b" " + words[at][2]
             at += 1
-        text.append(_text(charset, raw, source))
+        together = words[start:at]
+        decoded = text_in(charset, b"".join(raw for _, raw, _ in together))
+        text.append(b" ".join(source for *_, source in together).decode("ascii") if decoded is None else decoded)
     return "".join(text)
 
 
-def _text(charset: str, raw: bytes, source: bytes) -> str:
+def text_in(charset: str, raw: bytes) -> str | None:
+    """Bytes in a charset, named in lower case; None where it is not known."""
     if charset in ("utf-8", "utf8", "us-ascii", "ascii", "unknown-8bit"):
         return raw.decode("utf-8", "surrogateescape")
     codec = charset.replace("-", "_")
     if codec not in _CHARSETS:
-        return source.decode("ascii")
+        return None
     text = raw.decode(_WIDER.get(codec, codec), "replace")
     return text.encode("utf-8", "replace").decode("utf-8")  # utf-7 can spell half of a surrogate pair
 

@@ -57,6 +57,12 @@ def test_fault_ends_the_tokens() -> None:
     assert str(tokens.fault) == "t:2: malformed number near '08x'"
 
 
+def test_a_numeral_of_a_million_digits() -> None:
+    digits = b"1" * 1_000_000
+    assert tokenize(b"x = " + digits, "t").fault is None
+    assert str(tokenize(b"x = " + digits + b"z", "t").fault) == f"t:1: malformed number near '{digits.decode()}z'"
+
+
 @pytest.mark.parametrize(
     ("code", "size"),
     [

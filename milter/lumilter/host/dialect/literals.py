@@ -10,7 +10,7 @@ import re
 
 from lumilter.errors import DialectError
 
-_DECIMAL = re.compile(rb"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_DECIMAL = re.compile(rb"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _HEXADECIMAL = re.compile(rb"0[xX][0-9A-Fa-f]+")
 _OCTAL = re.compile(rb"0[0-7]+")
 _HEX_DIGITS = re.compile(rb"[0-9A-Fa-f]*")

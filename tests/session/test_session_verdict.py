@@ -172,6 +172,9 @@ def test_a_code_that_refuses_nothing_is_451() -> None:
         (354, None, Reply(354, "", ("Go on",))),
         (550, "a\n\nb", Reply(550, "", ("a", "", "b"))),
         (550, "100% %s", Reply(550, "5.0.0", ("100% %s",))),
+        # Digits that are not ASCII make no status: libmilter would refuse the whole reply.
+        (550, "5.\u0663.1 no", Reply(550, "", ("5.?.1 no",))),
+        (550, "5.7.1\u00a0no", Reply(550, "", ("5.7.1?no",))),
     ],
 )
 def test_replies(code: int, note: str | None, expected: Reply) -> None:

@@ -39,7 +39,7 @@ _TEXTS = {
     5: ("5.7.1", "Rejected by policy"),
 }
 """Where a script gives none: only 4 and 5 are a client's answer, but msg:code takes every code."""
-_STATUS = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+_STATUS = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)", re.ASCII)
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 _LINE = 480
 """RFC 5321 4.5.3.1.5 allows 512 octets in a reply line, code, status and CRLF included."""

@@ -24,6 +24,9 @@ end
 os.exit = function()
   error("os.exit would end the daemon; return from the hook instead", 2)
 end
+newproxy = function()
+  error("newproxy is switched off: nothing could stop a finalizer", 2)
+end
 package.loadlib = function()
   error("package.loadlib is switched off: scripts can't load machine code", 2)
 end

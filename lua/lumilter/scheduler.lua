@@ -5,7 +5,8 @@
 
 local host = ...
 
-local INTERVAL = 10000 -- instructions between two looks at the budget
+local INTERVAL = 1000 -- instructions between two looks at the budget
+local RATE = 2e7 -- instructions that a second counts for, where C functions (table.sort, string.rep) take the time
 
 local create, running, raw_resume = coroutine.create, coroutine.running, host.raw_resume -- not the scripts' resume
 local getinfo, sethook, traceback, status = debug.getinfo, debug.sethook, debug.traceback, coroutine.status
@@ -17,7 +18,7 @@ local tasks = {} -- id -> coroutine
 local storage = {} -- id -> what _TLS is while it runs
 local bodies = {} -- id -> the function that it runs
 local last_id = 0
-local remaining, deadline, interval, stopped = 0, 0, INTERVAL, nil
+local remaining, deadline, looked, interval, stopped = 0, 0, 0, INTERVAL, nil
 
 -- The limit of lupa's allocator is set well above this one, so that it only stops single huge allocations: it raises its
 -- error in whatever code allocates, and inside lupa that would be the end of the process.
@@ -57,10 +58,12 @@ function host.on_count()
     return
   end
   if not stopped then
-    remaining = remaining - interval
+    local time = now()
+    local spent = (time - looked) * RATE
+    remaining, looked = remaining - (spent > interval and spent or interval), time
     if remaining <= 0 then
       stopped = "the hook passed its instruction budget"
-    elseif now() > deadline then
+    elseif time > deadline then
       stopped = "the hook passed its deadline"
     elseif memory_is_up() then
       stopped = "the scripts passed their memory limit"
@@ -71,6 +74,20 @@ function host.on_count()
     arm(1)
   end
   error(stopped, 0)
+end
+
+-- A message handler runs where the error arose. If that is in the count hook, no hook runs in it: it would never end.
+local raw_xpcall = xpcall
+function xpcall(body, handler, ...)
+  if type(handler) ~= "function" then
+    return raw_xpcall(body, handler, ...)
+  end
+  return raw_xpcall(body, function(problem)
+    if stopped then
+      return problem
+    end
+    return handler(problem)
+  end, ...)
 end
 
 -- Error values as text: strings as they are, tables through __tostring.
@@ -127,7 +144,7 @@ local function start(own, instructions, until_, body, ...)
   local co = create(body)
   tasks[last_id], storage[last_id], bodies[last_id] = co, own, body
   rawset(_G, "_TLS", own)
-  remaining, deadline = instructions, until_
+  remaining, deadline, looked = instructions, until_, now()
   return report(last_id, co, raw_resume(co, ...))
 end
 
@@ -138,7 +155,7 @@ end
 function host.resume(id, instructions, until_, ...)
   local co = tasks[id]
   rawset(_G, "_TLS", storage[id])
-  remaining, deadline = instructions, until_
+  remaining, deadline, looked = instructions, until_, now()
   return report(id, co, raw_resume(co, ...))
 end
 

@@ -22,6 +22,20 @@ LOOPS = {
     ),
     "recursion": "local function f() return f() end f()",
     "metamethod": "local t = setmetatable({}, {__index = function(t, k) while true do end end}) local x = t.x",
+    "pattern that tries everything": "local x = ('a'):rep(50000):find('.-.-.-.-x')",
+    "pattern over a long subject": "local x = string.gsub(('a'):rep(1000000), 'a.-b', '')",
+    "iterator of a pattern": "for word in ('a'):rep(1000000):gmatch('a-b') do end",
+    "choices of a pattern": "local x = ('a'):rep(60):find(('a?'):rep(60) .. ('a'):rep(60) .. 'b')",
+    "comparator": "table.sort({1, 2, 3, 4}, function(a, b) while true do end end)",
+    "long sorts": "local t = {} for i = 1, 100000 do t[i] = i end while true do table.sort(t) end",
+    "callback of gsub": "local x = ('x'):rep(1000):gsub('.', function() while true do end end)",
+    "message handler": "xpcall(function() error('x') end, function() while true do end end)",
+    "message handler of a loop": "xpcall(function() while true do end end, function() while true do end end)",
+    "message handlers that fail": "while true do xpcall(error, function(e) error(e) end) end",
+    "tostring": "tostring(setmetatable({}, {__tostring = function() while true do end end}))",
+    "collector": "while true do collectgarbage() end",
+    "long strings": "while true do local s = ('x'):rep(10000000) end",
+    "loader": "while true do loadstring('return 1') end",
 }
 
 
@@ -38,6 +52,13 @@ end"""
         assert (error.script, error.line) == ("policy.lua", 2)
         assert "instruction budget" in error.message
         assert session.handle(Helo("fine")).action is Action.CONTINUE
+
+
+def test_there_is_no_finalizer_that_could_loop(tmp_path: Path) -> None:
+    text = "function mod:validate_ehlo() getmetatable(newproxy(true)).__gc = function() while true do end end end"
+    with policy(tmp_path, text) as running, running.conversation() as session:
+        assert session.handle(Helo("x")).action is Action.TEMPFAIL
+        assert "newproxy is switched off" in running.errors[0].message
 
 
 def test_wall_clock(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_a_session_of_a_policy(tmp_path: Path) -> None:
     recording = recorder(directory, "192.0.2.0/24", generation=7)
     text = """
       function mod:validate_rcptto(msg, str, ac, vctx) if msg:rcptto():find("^no") then vctx:set_code(550, "no") end end
-      function mod:validate_data(msg) msg:header("X-A", "caf\\233") msg:body("new\\r\\n") end"""
+      function mod:validate_data(msg) msg:header("X-A", "caf\\233") end"""
     with policy(tmp_path, text) as running:
         object.__setattr__(running.engine.setup, "observe", recording.observe)
         conversation = running.engine.open()
@@ -180,6 +180,7 @@ def test_a_session_of_a_policy(tmp_path: Path) -> None:
     (file,) = saved(directory)
     found = read(file)
     assert found.steps == list(zip(events, outcomes, strict=True))
+    assert len(outcomes[6].edits) == 1
     assert found.header.keys() == {"format", "lumilter", "time", "generation", "shadow"}
     assert (found.header["generation"], found.header["shadow"], found.cut) == (7, False, "")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -25,7 +25,6 @@ from lumilter.daemon.engine import Conversation, Engine
 from lumilter.daemon.log import one_line
 from lumilter.daemon.record import SUFFIX, read
 from lumilter.errors import ConfigError, LumilterError, ScriptError
-from lumilter.loop import Loop
 from lumilter.session.events import CONTINUE, Close, EndOfMessage, Event, Outcome
 from lumilter.session.session import Session
 from lumilter.session.shadow import Coverage, Refusal, ShadowSession
@@ -61,11 +60,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"there is no *{SUFFIX} and no *.eml in it", " ".join(options.path))
     sums = _Sums()
     with ExitStack() as stack:
-        loop = Loop()
-        loop.start()
-        stack.callback(loop.stop)
-        before = _Policy(options.config, options, loop, stack) if options.config else None
-        after = _Policy(options.against, options, loop, stack)
+        before = _Policy(options.config, options, stack) if options.config else None
+        after = _Policy(options.against, options, stack, before)
         for file in itertools.chain([first], files):
             if file.suffix == _MESSAGE and before is None:
                 raise ConfigError("a message has no outcome to compare with: name a configuration with -c", str(file))
@@ -160,20 +156,25 @@ class _Sums:
 
 
 class _Policy:
-    """A configuration's scripts, offline."""
+    """A configuration's scripts, offline, until the stack ends. beside: whose loop they share.
 
-    def __init__(self, config: str, options: argparse.Namespace, loop: Loop, stack: ExitStack) -> None:
+    Python's cycles may hold Lua objects of both, and there is one thread that collects them.
+    """
+
+    def __init__(
+        self, config: str, options: argparse.Namespace, stack: ExitStack, beside: _Policy | None = None
+    ) -> None:
         self.errors: list[str] = []
         source = argparse.Namespace(config=config, script=[], fixtures=options.fixtures, live=options.live)
         setup = offline_setup(source, lambda here, text: None, self._observe)
         try:
-            self._engine = Engine(setup, loop)
+            self._engine = Engine(setup, beside._engine.loop if beside else None)
         except BaseException as error:
             stack.pop_all()  # the engine has stopped the loop, nothing can be torn down any more
             if isinstance(error, ScriptError):
                 raise LumilterError(f"{config}: {error}") from None
             raise
-        stack.callback(self._teardown)
+        stack.callback(self._teardown if beside else self._engine.stop)
 
     def decide(self, events: Sequence[Event]) -> list[Outcome]:
         """What the policy would do, event by event; errors has what failed, until the next call."""

@@ -168,7 +168,7 @@ class _Policy:
         source = argparse.Namespace(config=config, script=[], fixtures=options.fixtures, live=options.live)
         setup = offline_setup(source, lambda here, text: None, self._observe)
         try:
-            self._engine = Engine(setup, beside._engine.loop if beside else None)
+            self._engine: Engine = Engine(setup, beside._engine.loop if beside else None)
         except BaseException as error:
             stack.pop_all()  # the engine has stopped the loop, nothing can be torn down any more
             if isinstance(error, ScriptError):

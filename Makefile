@@ -16,5 +16,6 @@ bench: # figures depend on the machine; CI leaves it out
 
 reference:
 	$(PYTHON) -m lumilter.config.reference > conf/lumilter.toml
+	$(PYTHON) -m lumilter.config.manpage > docs/man/lumilter.toml.5
 	$(PYTHON) -m lumilter.reference functions > docs/functions.md
 	$(PYTHON) -m lumilter.reference stubs > docs/stubs.lua

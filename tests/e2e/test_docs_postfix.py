@@ -1,12 +1,11 @@
 """docs/postfix.md: each configuration on the page attaches lumilter to a real Postfix as the page says.
 
-The law: the blocks are the page's own. What is replaced in them are the paths and ports of `Attached.places` and
-nothing else; what is not in a block is said by the page and seen here.
+The law: the blocks are the page's own. What is replaced in them are the paths, ports and the user of
+`Attached.places` and nothing else; what is not in a block is said by the page and seen here.
 """
 
 from __future__ import annotations
 
-import configparser
 import subprocess
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -23,6 +22,7 @@ from support.sink import Sink
 from support.site import PostfixSite, until
 from support.smtp_client import SmtpClient
 
+ROOT = Path(__file__).parents[2]
 PAGE = sections("postfix.md")
 MAIN, MASTER, TOML = "/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/lumilter/lumilter.toml"
 BASE = "The lines that it needs"
@@ -52,6 +52,7 @@ class Attached:
             "/run/lumilter": f"{directory}/run",
             "/var/spool/postfix": str(self.spool),
             "/etc/postfix": str(self.etc),
+            "-o lumilter": "-o root",
             "8890": str(free_port()),
             "8891": str(free_port()),
             "10026": str(free_port()),
@@ -156,13 +157,11 @@ def test_a_chrooted_smtpd(place: Path) -> None:
         with SmtpClient(page.port):
             page.site.mta.wait_log("connect from")
             assert root_of(page.site) == page.spool
-        unit = configparser.ConfigParser()
-        unit.read_string(page.files["/etc/systemd/system/lumilter.service.d/postfix.conf"])
         assert (place / "run/control.sock").is_socket()
-        allowed = Path(unit["Service"]["ReadWritePaths"])
-        socket = tomllib.loads(page.files[TOML])["milter"]["socket"].removeprefix("unix:")
-        assert allowed == Path(socket).parent
-        assert (oct(allowed.stat().st_mode & 0o777), allowed.owner(), allowed.group()) == ("0o770", "root", "postfix")
+        socket = Path(tomllib.loads(page.files[TOML])["milter"]["socket"].removeprefix("unix:"))
+        status = socket.parent.stat()
+        assert (oct(status.st_mode & 0o7777), socket.parent.group(), socket.group()) == ("0o2710", "postfix", "postfix")
+        assert "/var/spool/postfix/lumilter" in (ROOT / "systemd/lumilter.service").read_text()
 
 
 def test_without_the_chroot(place: Path) -> None:

@@ -91,8 +91,9 @@ class Workers:
     stuck: float = key(
         seconds(1),
         "Seconds without a sign of life after which a worker is killed and replaced. Its sessions end without an "
-        "answer, as the MTA's milter_default_action or F= flag decides.",
-        60,
+        "answer, as the MTA's milter_default_action or F= flag decides. Below systemd's WatchdogSec, which would "
+        "restart the whole daemon.",
+        30,
     )
     max_rss: int = key(SIZE, "Resident memory of a worker beyond which it is replaced; 0 is no limit.", "1G")
     max_messages: int = key(integer(0), "Messages after which a worker is replaced; 0 is never.", 0)
@@ -245,7 +246,7 @@ class Metrics:
 
     socket: SocketAddress | None = key(
         optional(SOCKET),
-        'Where they are served, such as "inet:9712@127.0.0.1" or "unix:/run/lumilter/metrics.sock"; empty is nowhere.',
+        'Where they are served, such as "inet:9712@127.0.0.1" or "unix:/path"; empty is nowhere.',
         "",
         example="inet:9712@127.0.0.1",
     )

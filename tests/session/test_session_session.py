@@ -264,6 +264,20 @@ def test_recipients_that_scripts_add_and_remove() -> None:
     assert len({message_of(request).id for request in each}) == 2
 
 
+def test_more_recipients_than_an_mta_limits_by_itself() -> None:
+    """Each takes as long as the first: with a look at all of them for each this would be an hour."""
+    drive = Drive("validate_data", "validate_data_spool_each_rcpt")
+    addresses = [f"user{number}@x" for number in range(50_000)]
+
+    def edit(request: RunHook) -> None:
+        drive.session.recipients.remove(*addresses[::2])
+        drive.session.recipients.add(*addresses[1::4], *(f"new-{address}" for address in addresses[::2]))
+
+    drive.decide = at("validate_data", edit)
+    outcome = drive.message(*addresses)
+    assert [type(edit) for edit in outcome.edits] == [AddRecipient] * 25_000 + [DeleteRecipient] * 25_000
+
+
 def test_a_recipient_that_is_put_back_costs_nothing() -> None:
     drive = Drive("validate_data")
 

@@ -19,8 +19,7 @@ PACKAGE = "msys.extended.vctx"
 def add_recipient(vctx: ValidateContext, address: str | list[str], *, here: Here) -> None:
     """Add an address, or a table of addresses, to the message's recipients; one that is there is not added again."""
     recipients = _recipients(here)
-    for path in _paths(address, recipients):
-        recipients.add(path)
+    recipients.add(*_paths(address, recipients))
 
 
 @api("vctx:recipient_list", package=PACKAGE, phases="", since="4.0")
@@ -30,11 +29,9 @@ def recipient_list(vctx: ValidateContext, addresses: str | list[str] | None = No
     if addresses is None:
         return ZeroBased(recipients.addresses())
     wanted = _paths(addresses, recipients)
-    for address in recipients.addresses():
-        if address not in wanted:
-            recipients.remove(address)
-    for address in wanted:
-        recipients.add(address)
+    kept = set(wanted)
+    recipients.remove(*(address for address in recipients.addresses() if address not in kept))
+    recipients.add(*wanted)
     return None
 
 
@@ -42,8 +39,7 @@ def recipient_list(vctx: ValidateContext, addresses: str | list[str] | None = No
 def remove_recipient(vctx: ValidateContext, address: str | list[str], *, here: Here) -> None:
     """Remove an address, or a table of addresses, from the message's recipients; without any left it is discarded."""
     recipients = _recipients(here)
-    for path in _paths(address):
-        recipients.remove(path)
+    recipients.remove(*_paths(address))
 
 
 @api("vctx:tarpit", package=PACKAGE, phases="connect", also="ehlo, mailfrom, rcptto, data, data_spool")
@@ -64,7 +60,7 @@ def _recipients(here: Here) -> Recipients:
 def _paths(address: str | list[str], added_to: Recipients | None = None) -> list[str]:
     texts = [address] if isinstance(address, str) else address
     paths = [Path.parse(text) for text in texts]
-    known = added_to.addresses() if added_to is not None else []
+    known = set(added_to.addresses()) if added_to is not None else set()
     for text, path in zip(texts, paths, strict=True):
         if not path.address or (added_to is not None and path.address not in known and not path.is_sendable):
             raise LumilterError(f"{text!r} is not an address")

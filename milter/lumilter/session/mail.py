@@ -101,46 +101,51 @@ class Recipient:
 
 @dataclass(slots=True)
 class Recipients:
-    """The recipient list of a transaction: what the MTA has, and what the scripts want."""
+    """The recipient list of a transaction: what the MTA has, and what the scripts want.
 
-    wanted: list[Recipient] = field(default_factory=list)
-    received: list[Recipient] = field(default_factory=list)
+    Both are sets in order (the values of the dictionaries mean nothing): Sendmail limits the recipients of a message
+    only where it is told to, so nothing here looks through all of them for each of them.
+    """
+
+    wanted: dict[Recipient, None] = field(default_factory=dict)
+    received: dict[Recipient, None] = field(default_factory=dict)
+
+    @property
+    def first(self) -> Recipient | None:
+        """The first of those that are wanted."""
+        return next(iter(self.wanted), None)
 
     def accept(self, address: str, received: str) -> Recipient:
         """A RCPT that is being decided on."""
         recipient = Recipient(address, received)
-        self.wanted.append(recipient)
-        self.received.append(recipient)
+        self.wanted[recipient] = self.received[recipient] = None
         return recipient
 
     def refuse(self, recipient: Recipient) -> None:
         """The RCPT was answered with an error: the MTA does not have it."""
-        self.received.remove(recipient)
+        del self.received[recipient]
         self.drop(recipient)
 
     def drop(self, recipient: Recipient) -> None:
         """No longer wanted; a script may have removed it already."""
-        if recipient in self.wanted:
-            self.wanted.remove(recipient)
+        self.wanted.pop(recipient, None)
 
     def addresses(self) -> list[str]:
         """What the scripts want, in order."""
         return [recipient.address for recipient in self.wanted]
 
-    def add(self, address: str) -> bool:
-        """Add an address unless it is there; True if it was added."""
-        if any(recipient.address == address for recipient in self.wanted):
-            return False
-        back = next((r for r in self.received if r.address == address), None)
-        self.wanted.append(back or Recipient(address))
-        return True
+    def add(self, *addresses: str) -> None:
+        """Add each address that is not there."""
+        there = {recipient.address for recipient in self.wanted}
+        missing = [address for address in dict.fromkeys(addresses) if address not in there]
+        back = {recipient.address: recipient for recipient in reversed(self.received)} if missing else {}
+        for address in missing:
+            self.wanted[back.get(address) or Recipient(address)] = None
 
-    def remove(self, address: str) -> bool:
-        """Remove every entry of that address, compared without case; True if there was one."""
-        kept = [r for r in self.wanted if r.address.lower() != address.lower()]
-        removed = len(kept) < len(self.wanted)
-        self.wanted[:] = kept
-        return removed
+    def remove(self, *addresses: str) -> None:
+        """Remove every entry of these addresses, compared without case."""
+        gone = {address.lower() for address in addresses}
+        self.wanted = {r: None for r in self.wanted if r.address.lower() not in gone}
 
     def __iter__(self) -> Iterator[Recipient]:
         return iter(self.wanted)

@@ -164,8 +164,8 @@ class Session:
 
     def _first_recipient(self) -> None:
         """Before the recipients part ways, the message's own is the first (message_construct: the others are extra)."""
-        if self.message and self.recipients.wanted:
-            path = Path.parse(self.recipients.wanted[0].address)
+        if self.message and (first := self.recipients.first):
+            path = Path.parse(first.address)
             self.message.content.rcptto = path.address
             context.recipient(self.vctx.mess, path)
 
@@ -267,9 +267,9 @@ class Session:
         return tuple(edits)
 
     def _recipient_edits(self) -> list[Edit]:
-        unchanged = [
+        unchanged = {
             r for r in self.recipients.received if r in self.recipients.wanted and r.address == _canonical(r.received)
-        ]
+        }
         drop = [DeleteRecipient(r.received or "") for r in self.recipients.received if r not in unchanged]
         kept = {r.address for r in unchanged}
         add = dict.fromkeys(r.address for r in self.recipients.wanted if r.address not in kept)

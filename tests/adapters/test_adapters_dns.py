@@ -115,6 +115,11 @@ def test_a_servers_error_is_its_own_word(rcode: str) -> None:
         assert failure(Resolver([server.address]), "example.test") == rcode
 
 
+def test_an_error_without_a_name_is_a_word_too() -> None:
+    with DnsServer(lambda query, _: reply(query, rcode=15)) as server:
+        assert failure(Resolver([server.address]), "example.test") == "RCODE15"
+
+
 def test_the_next_server_is_asked() -> None:
     with DnsServer(lambda query, _: reply(query, rcode=dns.rcode.SERVFAIL)) as bad, DnsServer(ZONE) as good:
         resolver = Resolver([bad.address, good.address])

@@ -172,5 +172,6 @@ def _why(error: dns.resolver.NoNameservers) -> str:
     """The last server's own word, if it had one."""
     for *_, response in reversed(error.kwargs["errors"]):
         if response is not None and response.rcode() != dns.rcode.NOERROR:
-            return dns.rcode.to_text(response.rcode())
+            word = dns.rcode.to_text(response.rcode())
+            return f"RCODE{word}" if word.isdigit() else word  # one that has no name
     return SERVFAIL

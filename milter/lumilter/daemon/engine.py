@@ -18,7 +18,19 @@ from lumilter.host.host import Host, LuaSettings, Script, momentum_ids
 from lumilter.loop import Loop
 from lumilter.services import Services
 from lumilter.session import phases, shadow
-from lumilter.session.events import Action, Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
+from lumilter.session.events import (
+    CONTINUE,
+    Action,
+    Close,
+    Connect,
+    Data,
+    EndOfMessage,
+    Event,
+    Helo,
+    Mail,
+    Outcome,
+    Rcpt,
+)
 from lumilter.session.needs import Edits, Needs
 from lumilter.session.session import Session
 from lumilter.session.shadow import ShadowSession
@@ -71,7 +83,8 @@ class Engine:
             self.host: Host = self.loop.call(self._make)
             self.loop.call(lambda answer: self.host.drive(self.host.setup(setup.scripts), answer))
         except BaseException:
-            self.loop.stop()
+            if loop is None:
+                self.loop.stop()
             raise
         gc.freeze()
 
@@ -131,7 +144,7 @@ class Conversation:
         def ended(outcome: Any) -> None:
             if isinstance(outcome, Exception):
                 log.error("internal error, the command is tempfailed", exc_info=outcome)
-                outcome = Outcome(Action.TEMPFAIL)
+                outcome = CONTINUE if session.shadow else Outcome(Action.TEMPFAIL)
             self._observe(session, event, outcome)
             if isinstance(event, Close):
                 self._end(session)

@@ -185,7 +185,7 @@ def _line(session: Session, event: Event, outcome: Outcome) -> dict[str, Any]:
         "to": event.address if isinstance(event, Rcpt) else session.envelope.recipients,
         "msg_id": session.envelope.msg_id,
         "verdict": verdict_name(outcome),
-        "reply": " ".join([str(reply.code), reply.xcode, " / ".join(reply.lines)]) if reply else "",
+        "reply": " ".join(filter(None, (str(reply.code), reply.xcode, " / ".join(reply.lines)))) if reply else "",
         "edits": [_edit(edit) for edit in outcome.edits],
         "reason": session.envelope.discarded,
         "errors": len(session.trace.errors),

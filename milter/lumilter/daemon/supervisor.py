@@ -341,8 +341,10 @@ class Supervisor:
         """A worker is gone."""
         worker.channel.finish()  # what it said last counts, such as why it could not load
         self.workers.remove(worker)
-        if code and self.stopping and worker.state == DRAINING:
-            self._status = 1
+        if code and worker.state == DRAINING:
+            log.warning("worker %d (%d) %s while it was draining", worker.index, worker.pid, _end_of(code))
+            if self.stopping:
+                self._status = 1
         self.ledger.gone(worker)
         if self._change and worker in self._change.new:
             self._give_up(f"worker {worker.index} {_end_of(code)} while it was starting", False)

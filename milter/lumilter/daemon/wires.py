@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from lumilter.config import Config
-from lumilter.config import schema as configured
 from lumilter.daemon.engine import Engine
 from lumilter.loop import Loop, Timer
 from lumilter.session import verdict
@@ -75,11 +74,11 @@ class PythonWire:
             engine,
             timeout=self._config.milter.timeout,
             max_sessions=limits.sessions,
-            refuse=_too_many(limits),
+            refuse=_too_many(self._config),
             memory_body=limits.memory_body,
             spool=limits.spool,
             max_message_size=limits.message_size,
-            on_message_size=_too_large(limits),
+            on_message_size=_too_large(self._config),
             on_limit=self._on_limit,
         )
         ready()
@@ -139,9 +138,11 @@ class LibmilterWire:
             on_signal={number: functools.partial(_as_before, signal.getsignal(number)) for number in numbers},
             stop=self._stop_in,
             deadline=lambda: self._until - time.monotonic(),
-            limits=Limits(limits.memory_body, limits.spool, limits.message_size, _too_large(limits), self._on_limit),
+            limits=Limits(
+                limits.memory_body, limits.spool, limits.message_size, _too_large(self._config), self._on_limit
+            ),
             max_sessions=limits.sessions,
-            refuse=_too_many(limits),
+            refuse=_too_many(self._config),
         )
         self._engine.stop()
         return cut
@@ -153,12 +154,17 @@ class LibmilterWire:
         os.write(self._stop_out, b"\0")
 
 
-def _too_many(limits: configured.Limits) -> Outcome:
-    return verdict.refused(OnError(limits.on_sessions), "too many connections")
+def _too_many(config: Config) -> Outcome:
+    return _refused(config, config.limits.on_sessions, "too many connections")
 
 
-def _too_large(limits: configured.Limits) -> Outcome:
-    return verdict.refused(OnError(limits.on_message_size), "the message is too large")
+def _too_large(config: Config) -> Outcome:
+    return _refused(config, config.limits.on_message_size, "the message is too large")
+
+
+def _refused(config: Config, action: str, text: str) -> Outcome:
+    """Where everybody is in shadow nothing is refused."""
+    return verdict.refused(OnError.ACCEPT if config.shadow.enabled else OnError(action), text)
 
 
 def _as_before(handler: Any) -> None:

@@ -1,0 +1,127 @@
+"""Processes are killed and replaced, configurations loaded over and over, while mail comes in."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.daemon import Daemon, write
+from support.load import Load
+from support.milter_client import MilterClient
+
+MARK = "function mod:validate_data(msg) msg:header('X-Seen', '1') end"
+RELOADS = int(os.environ.get("LUMILTER_RELOADS", "60"))
+"""1,000 were done by hand."""
+WIRES = pytest.mark.parametrize("wire", ["python", "libmilter"])
+
+Serving = Callable[..., Daemon]
+Loading = Callable[..., Load]
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def resident(pid: int) -> int:
+    """Bytes."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@WIRES
+def test_killed_workers_cost_their_own_connections_only(serving: Serving, load: Loading, wire: str) -> None:
+    with serving(MARK, f'workers = 2\nwire = "{wire}"\n') as daemon:
+        with load("-c", 8, "-d", 5) as running:
+            for _ in range(2):
+                time.sleep(1.5)
+                os.kill(random.choice(daemon.workers), signal.SIGKILL)
+        running.all_right(lost=16)
+        assert "was killed by SIGKILL; a new one is started" in daemon.log
+        until(lambda: len(daemon.workers) == 2)
+
+
+@WIRES
+def test_workers_that_are_told_to_end_cost_nothing(serving: Serving, load: Loading, wire: str) -> None:
+    with serving(MARK, f'workers = 2\nwire = "{wire}"\n') as daemon:
+        with load("-c", 8, "-d", 5) as running:
+            for _ in range(4):
+                time.sleep(1)
+                os.kill(daemon.workers[0], signal.SIGTERM)
+        running.all_right()
+
+
+@WIRES
+def test_reloads_cost_nothing_and_leave_nothing_behind(
+    serving: Serving, load: Loading, wire: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "etc/policy.lua"
+    with serving(MARK, f'workers = 2\nwire = "{wire}"\n[log]\nlevel = "info"\n') as daemon:
+        before = descriptors(daemon.pid), resident(daemon.pid)
+        good = script.read_text()
+        with load("-c", 8, "-d", RELOADS * 0.25 + 3) as running:
+            for number in range(RELOADS):
+                broken = number % 5 == 4
+                script.write_text("local x = = 1\n" if broken else good)
+                refused, served = daemon.log.count("the reload changed nothing"), daemon.log.count("serves: 2 workers")
+                daemon.signal(signal.SIGHUP)
+                if broken:
+                    until(lambda n=refused: daemon.log.count("the reload changed nothing") > n)
+                else:
+                    until(lambda n=served: daemon.log.count("serves: 2 workers") > n)
+        running.all_right()
+        assert f"generation {RELOADS - RELOADS // 5 + 1} serves" in daemon.log
+        until(lambda: len(daemon.workers) == 2)
+        assert descriptors(daemon.pid) <= before[0] + 1
+        assert resident(daemon.pid) < before[1] + 8e6
+
+
+def test_a_killed_supervisor_costs_no_open_session(load: Loading, tmp_path: Path) -> None:
+    config = write(tmp_path / "etc", tmp_path / "m.sock", [MARK], "workers = 2\n")
+    daemon = Daemon(config, tmp_path / "log")
+    daemon.__enter__()
+    workers = daemon.workers
+    clients = [MilterClient(str(tmp_path / "m.sock")) for _ in range(10)]
+    for client in clients:
+        client.negotiate()
+        client.connect()
+    with load("-c", 8, "-d", 4) as running:
+        time.sleep(1)
+        daemon.signal(signal.SIGKILL)
+        daemon.wait()
+        time.sleep(0.5)
+        with Daemon(config, tmp_path / "log2") as successor:
+            for client in clients:
+                client.helo()
+                assert client.message().edits
+                client.quit()
+            until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+            time.sleep(2.5)
+            assert "Traceback" not in successor.log
+    # Refused between the two daemons, and whatever waited in the dead one's queue; nothing was answered wrongly.
+    counts = running.counts
+    assert counts["wrong"] == counts["errors"] == counts["timeouts"] == 0, (counts, running.said)
+    assert counts["verdicts"]["continue"] == counts["messages"] > 0
+
+
+def test_a_stop_answers_all_that_was_begun(load: Loading, tmp_path: Path) -> None:
+    config = write(tmp_path / "etc", tmp_path / "m.sock", [MARK], "workers = 2\n")
+    with load("-c", 8, "-d", 4) as running:
+        with Daemon(config, tmp_path / "log"):
+            time.sleep(2)
+        with Daemon(config, tmp_path / "log2"):
+            time.sleep(2.5)
+    counts = running.counts
+    assert counts["wrong"] == counts["errors"] == counts["timeouts"] == counts["resets"] == 0, (counts, running.said)
+    assert counts["verdicts"]["continue"] == counts["messages"] > 0

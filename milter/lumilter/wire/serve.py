@@ -155,7 +155,9 @@ def _leave(listener: socket.socket, own: Listener | None, descriptor: int, wakeu
         own.remove()
         drain.empty_queue(kept, until)
     drain.stop_accepting(descriptor)
-    if descriptor != listener.fileno():
+    if descriptor == listener.fileno():
+        listener.detach()  # libmilter polls it to the end, and may close it itself
+    else:
         listener.close()
     if own is not None:
         kept.shutdown(socket.SHUT_RDWR)  # refuse at once; libmilter's poll keeps the old socket for up to 5 s

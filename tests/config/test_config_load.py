@@ -115,6 +115,9 @@ def test_a_script_by_module_name(tmp_path: Path) -> None:
         ),
         ("[[script]]\nname = 'a'\nsource = '/no/such.lua'", 3, '"/no/such.lua" was not found; tried /no/such.lua'),
         ("[momentum]\nconfig = '/no/ecelerity.conf'", 2, "[momentum] config: there is no file /no/ecelerity.conf"),
+        (f"[momentum]\nconfig = '/{'x' * 300}'", 2, "[momentum] config: there is no file /xxx"),
+        (f"[[script]]\nname = 'a'\nsource = '/{'x' * 300}'", 3, "was not found; tried /xxx"),
+        (f"[[script]]\nname = 'a'\nsource = '{'x' * 300}'", 3, "was not found; tried /etc/lumilter/lua/xxx"),
         ("a = 'b'\n[milter", 2, "Expected ']'"),
         ("a = 1\na = 2", 2, "Cannot overwrite a value"),
         ('[milter]\nsocket = "x\n', 2, "Illegal character"),
@@ -183,6 +186,8 @@ def test_scripts_from_a_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert config.lua.path[0] == f"{tmp_path}/?.lua"
     with pytest.raises(ConfigError, match="no such script"):
         from_scripts(["other.lua"])
+    with pytest.raises(ConfigError, match="there is no such script"):
+        from_scripts(["x" * 300])
 
 
 def test_a_secret_is_not_shown() -> None:

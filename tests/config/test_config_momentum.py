@@ -105,6 +105,7 @@ def test_a_scriptlet_that_is_not_enabled(load_momentum) -> None:
         ('a = "x\n\n', 1, "no closing quote"),
         ("\n/* x", 2, "no */"),
         ('include "none.conf"', 1, 'include "none.conf": there is no'),
+        (f'include "{"x" * 300}"', 1, "can't be read: File name too long"),
         ('include "ecelerity.conf"', 1, "includes itself"),
         ('scriptlet "s" {}\nscriptlet "t" {}', 2, 'expected scriptlet "s", as before, got "t"'),
         ('scriptlet "s" {\nscript { source = "a" } }', 2, "expected one name after script"),

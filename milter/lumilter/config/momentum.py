@@ -82,12 +82,15 @@ class Scriptlets:
             self.notes.append(f"{place.at(item.line)}: {item.path} is not read, only files are")
             return []
         path = place.file.parent / item.path.removeprefix("file://")
-        if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-        elif path.is_file():
-            files = [path]
-        else:
-            raise place.error(f'include "{item.path}": there is no {path}', item.line)
+        try:
+            if path.is_dir():
+                files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+            elif path.is_file():
+                files = [path]
+            else:
+                raise place.error(f'include "{item.path}": there is no {path}', item.line)
+        except OSError as error:
+            raise place.error(f'include "{item.path}": {path} can\'t be read: {error.strerror}', item.line) from None
         for file in files:
             if file.resolve() in (*place.including, place.file.resolve()):
                 raise place.error(f'include "{item.path}": {file} includes itself', item.line)

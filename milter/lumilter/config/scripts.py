@@ -19,12 +19,20 @@ from lumilter.errors import ConfigError
 _MOMENTUMS_OWN = re.compile(r"msys[./]")
 
 
+def _is_file(path: str | Path) -> bool:
+    """Whether there is a file that we may see. pathlib raises for a directory that is closed to us, or a long name."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False
+
+
 def find_module(name: str, path: Iterable[str]) -> str | None:
     """The file of a module, named with dots or slashes ("mail.policy", "mail/policy"); None if there is none.
 
     path: templates with "?" for the module's name, as in [lua] path.
     """
-    return next((file for file in _candidates(name, path) if Path(file).is_file()), None)
+    return next((file for file in _candidates(name, path) if _is_file(file)), None)
 
 
 def with_scripts(config: Config, source: Source) -> Config:
@@ -36,7 +44,7 @@ def with_scripts(config: Config, source: Source) -> Config:
     notes: list[str] = []
     if config.momentum.config:
         file = Path(config.momentum.config)
-        if not file.is_file():
+        if not _is_file(file):
             raise source.error(("momentum", "config"), f"[momentum] config: there is no file {file}")
         # Momentum looks for sources in the directories of its configuration.
         config = replace(config, lua=replace(config.lua, path=_unique((*config.lua.path, str(file.parent / "?.lua")))))
@@ -54,7 +62,7 @@ def from_scripts(files: Iterable[str | Path]) -> Config:
     """The defaults with these script files; modules are looked for beside them first. Raises ConfigError."""
     scripts = {}
     for file in map(Path, files):
-        if not file.is_file():
+        if not _is_file(file):
             raise ConfigError("there is no such script", str(file))
         scripts[str(file)] = Script(name=file.stem, source=str(file), file=str(file.absolute()))
     config = Config(scripts=tuple(scripts.values()))
@@ -69,7 +77,7 @@ def _add(scripts: dict[str, Script], script: Script, at: tuple[str, int], path: 
         tried = [str(Path(at[0]).absolute().parent / script.source)]
     else:
         tried = _candidates(script.source, path)
-    file = next((file for file in tried if Path(file).is_file()), None)
+    file = next((file for file in tried if _is_file(file)), None)
     if file is None:
         raise ConfigError(f'script "{script.name}": "{script.source}" was not found; tried {", ".join(tried)}', *at)
     scripts[script.name] = replace(script, file=file, declared_at=f"{at[0]}:{at[1]}")

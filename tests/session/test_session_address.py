@@ -173,6 +173,9 @@ def test_what_an_mta_can_be_told(text: str) -> None:
         "a\\",
         "@y",
         "a(b)@y",
+        "a@b@c",
+        "a@@",
+        "::@@",
     ],
 )
 def test_what_mtas_would_each_read_in_their_own_way(text: str) -> None:

@@ -44,7 +44,9 @@ class Path:
         Of `Ann <ann@y>`, `a b@y` or `a@y> <c@y` between angle brackets Postfix and Sendmail make addresses of their
         own, different ones. Undecodable bytes can't be said through libmilter.
         """
-        return not _OUTSIDE.search(_masked(self.address)) and not _ANYWHERE.search(self.address)
+        return not (
+            "@" in _masked(self.localpart) or _OUTSIDE.search(_masked(self.address)) or _ANYWHERE.search(self.address)
+        )
 
     @staticmethod
     def parse(text: str) -> Path:

@@ -25,6 +25,7 @@ REFERENCE = (Path(__file__).parents[3] / "conf/lumilter.toml").read_bytes()
 FULL = re.sub(rb"(?m)^#(?=\[|[a-z_]+ = )", b"", REFERENCE)
 """Every key of the reference, switched on."""
 VALUES = [
+    b'"%s"' % (b"x" * 300),
     b"''",
     b'"\\u0000"',
     b"-1",
@@ -304,4 +305,4 @@ def address(text: str) -> None:
         return
     assert SocketAddress.parse(str(found)) == found
     again = found.for_postfix()
-    assert SocketAddress.parse(again.replace("inet:[", "inet6:[")) == found
+    assert SocketAddress.parse(again.replace("inet:", "inet6:", found.family == "inet6")) == found

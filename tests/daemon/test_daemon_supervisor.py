@@ -287,3 +287,64 @@ def test_a_log_that_can_not_be_written_is_said_at_the_start(tmp_path: Path) -> N
     assert ran.returncode == 78
     assert "[log] target" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+def test_new_scripts_serve_nobody_before_every_worker_has_loaded_them(tmp_path: Path) -> None:
+    with serving(tmp_path, "workers = 2\n") as daemon:
+        script, first, second = tmp_path / "etc/policy.lua", tmp_path / "first", tmp_path / "second"
+        first.touch()
+        only_once = f"if not os.rename('{first}', '{second}') then msys.sleep(1) error('the second one') end\n"
+        script.write_text(only_once + script.read_text().replace("'one'", "'two'"))
+        daemon.signal(signal.SIGHUP)
+        while "the reload changed nothing" not in daemon.log:
+            assert answer(tmp_path) == "550 one"
+        assert second.exists()
+        assert "policy.lua:1: the second one" in daemon.log
+        until(lambda: len(daemon.workers) == 2)
+        assert answer(tmp_path) == "550 one"
+
+
+def test_a_port_is_given_back_when_it_changes(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        ports = [each.getsockname()[1] for each in (one, two)]
+    config = write(tmp_path / "etc", tmp_path / "m.sock", [POLICY.format("one")])
+    text = config.read_text().replace(f"unix:{tmp_path}/m.sock", "inet:PORT@127.0.0.1")
+    config.write_text(text.replace("PORT", str(ports[0])))
+    with Daemon(config, tmp_path / "log") as daemon:
+        for generation, port in enumerate((ports[1], ports[0], ports[1]), 2):
+            config.write_text(text.replace("PORT", str(port)))
+            daemon.signal(signal.SIGHUP)
+            daemon.wait_log(f"generation {generation} serves")
+            with MilterClient(("127.0.0.1", port)) as client:
+                client.negotiate()
+            until(lambda other=ports[port == ports[0]]: is_refused(other))
+
+
+def is_refused(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_supervisor_that_was_held_up_blames_nobody(tmp_path: Path) -> None:
+    with serving(tmp_path, "[workers]\nstuck = 2\n") as daemon, connect(tmp_path) as client:
+        before = daemon.workers
+        daemon.signal(signal.SIGSTOP)
+        time.sleep(4)
+        daemon.signal(signal.SIGCONT)
+        time.sleep(2)
+        assert client.mail().text == "550 one"
+        assert daemon.workers == before
+
+
+def test_a_stop_answers_a_reload_that_waits(tmp_path: Path) -> None:
+    slow = f"if io.open('{tmp_path}/flag') then msys.sleep(20) end\n" + POLICY.format("one")
+    with serving(tmp_path, policy=slow) as daemon:
+        (tmp_path / "flag").touch()
+        ctl = [*COMMAND[:3], "ctl", "--socket", f"{tmp_path}/m.sock.control", "reload"]
+        asked = [subprocess.Popen(ctl, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        until(lambda: len(daemon.workers) == 2)
+        time.sleep(0.5)
+        daemon.terminate()
+        for each in asked:
+            assert "the daemon is stopping" in each.communicate(timeout=30)[1]
+            assert each.returncode

@@ -40,8 +40,10 @@ class Operations:
         self._traces: dict[Request, list[Network]] = {}
         self._recording: list[Network] = []
         self._services: list[Control | Pages] = []
+        self._probes: set[Probe] = set()
         supervisor.on_worker = self._inform
         supervisor.on_message = self._said
+        supervisor.on_generation = lambda: self._recording.clear()
         supervisor.abandon.append(self._abandon)
 
     # --- sockets -----------------------------------------------------------------------------------------------------
@@ -74,8 +76,8 @@ class Operations:
             service.close()
 
     def _abandon(self) -> None:
-        for service in self._services:
-            service.abandon()
+        for each in (*self._services, *self._probes):
+            each.abandon()
 
     def feed_watchdog(self) -> None:
         """Tell systemd that all is well, as often as it wants and only while our own milter socket negotiates."""
@@ -97,7 +99,12 @@ class Operations:
         probe()
 
     def _probe(self, seconds: float, answer: Callable[[str], None]) -> None:
-        Probe(self._loop, self._supervisor.listener.socket, seconds, answer)
+        def answered(problem: str) -> None:
+            self._probes.discard(probe)
+            answer(problem)
+
+        probe = Probe(self._loop, self._supervisor.listener.socket, seconds, answered)
+        self._probes.add(probe)
 
     # --- verbs -------------------------------------------------------------------------------------------------------
 
@@ -155,11 +162,11 @@ class Operations:
         """0 if a worker negotiates with us."""
         self._healthy(lambda problem: request.end(1 if problem else 0, problem))
 
-    def _healthy(self, answer: Callable[[str], None]) -> None:
+    def _healthy(self, answer: Callable[[str], None], seconds: float = _PROBE) -> None:
         if self._supervisor.stopping:
             answer("the daemon is stopping")
         else:
-            self._probe(_PROBE, answer)
+            self._probe(seconds, answer)
 
     def metrics(self, request: Request) -> None:
         """All figures, as at /metrics."""
@@ -177,7 +184,7 @@ class Operations:
         def said(problem: str) -> None:
             answer(503 if problem else 200, "text/plain; charset=utf-8", (problem or "ok").encode() + b"\n")
 
-        self._healthy(said)
+        self._healthy(said, _PROBE / 2)  # before the client of the page is given up
 
     def trace(self, request: Request) -> None:
         """Every event of some clients' sessions as it happens, until the asker is gone. args: client."""

@@ -37,6 +37,10 @@ class Probe:
             return
         loop.watch(self._socket, None, self._connected)
 
+    def abandon(self) -> None:
+        """Close the descriptor and nothing else, in a process that inherited it."""
+        self._socket.close()
+
     def _later(self, problem: str) -> None:
         self._loop.post(lambda: self._end(problem))
 

@@ -38,6 +38,9 @@ _LOAD = 120.0
 _GRACE = 5.0
 """Seconds after its deadline that a draining worker is given to end by itself."""
 
+_SETTLED = 10.0
+"""Seconds that a worker serves before its size counts."""
+
 STARTING, SERVING, DRAINING = "starting", "serving", "draining"
 
 
@@ -50,6 +53,8 @@ class Worker:
     channel: Channel
     pid: int = 0
     state: str = STARTING
+    loaded: bool = False
+    """The scripts are loaded; it serves when it is told to."""
     started: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
     """Its last sign of life."""
@@ -70,6 +75,10 @@ class Change:
     new: list[Worker]
     old: list[Worker]
     done: Callable[[str, bool], None]
+    ordered: bool = False
+    """All have loaded, and were told to serve."""
+    modules: int = 0
+    """How many modules the scripts registered."""
 
 
 class Supervisor:
@@ -88,6 +97,8 @@ class Supervisor:
         self.stopping = False
         self.on_worker: Callable[[Worker], None] = lambda worker: None
         """Called when a worker begins to serve."""
+        self.on_generation: Callable[[], None] = lambda: None
+        """Called when new scripts serve."""
         self.on_message: Callable[[Worker, dict[str, Any]], None] = lambda worker, message: None
         """Called with what a worker says that does not concern the supervisor itself."""
         self.abandon: list[Callable[[], None]] = []
@@ -97,6 +108,7 @@ class Supervisor:
         self._reloads: list[Callable[[str], None]] = []
         """Who waits for a reload that can't begin yet."""
         self._backoff = Backoff()
+        self._looked = time.monotonic()
         self._failure: LumilterError | None = None
         self._status = 0
 
@@ -129,6 +141,8 @@ class Supervisor:
         self._begin(self.config, self._listener, range(self.config.milter.workers), [], started)
         self._look()
         self.loop.run()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # on the way out nothing is left to be stopped
+            signal.signal(number, signal.SIG_IGN)
         self._listener.remove()
         if self._failure:
             raise self._failure
@@ -146,11 +160,16 @@ class Supervisor:
             systemd.notify("STOPPING=1")
             self._listener.remove()
             self._give_up("the daemon is stopping", False)
+            waiting, self._reloads = self._reloads, []
+            for done in waiting:
+                done("the daemon is stopping")
         for worker in self.workers:
             if worker.state == STARTING:
                 self._kill(worker, "stop")
             else:
                 self._drain(worker, seconds, last=True)
+        if self._listener is not self._inherited:
+            self._listener.socket.close()  # the workers have it, and take what waits in its queue
         self._end_if_alone()
 
     def reload(self, done: Callable[[str], None]) -> None:
@@ -207,7 +226,8 @@ class Supervisor:
                 if listener not in (None, self._listener):
                     listener.remove()
                     listener.socket.close()
-            systemd.notify("READY=1")
+            if not self.stopping:
+                systemd.notify("READY=1")
             for each in waiting:
                 each(problem)
 
@@ -229,24 +249,42 @@ class Supervisor:
         generation: int = 0,
     ) -> None:
         self._change = change = Change(config, listener, generation or self.generation or 1, [], old, done)
-        for index in places:
-            change.new.append(self._fork(change, index))
+        try:
+            for index in places:
+                change.new.append(self._fork(change, index))
+        except OSError as error:  # no process, no descriptor: later, perhaps
+            self._give_up(f"a worker can't be started: {error}", False)
 
-    def _ready(self, worker: Worker, message: dict[str, Any]) -> None:
+    def _loaded(self, worker: Worker, modules: int) -> None:
+        """A worker has loaded; once all of its change have, they serve, and not before."""
+        worker.loaded = True
+        change = self._change
+        if change and worker in change.new and all(new.loaded for new in change.new):
+            change.ordered = True
+            change.modules = modules
+            for new in change.new:
+                new.channel.send({"serve": True})
+
+    def _ready(self, worker: Worker) -> None:
         worker.started = time.monotonic()
         self._enter(worker, SERVING)
         self.on_worker(worker)
+        self._finish()
+
+    def _finish(self) -> None:
+        """End the change if all of its workers serve."""
         change = self._change
-        if change and worker in change.new and all(new.state == SERVING for new in change.new):
+        if change and change.ordered and all(new.state == SERVING for new in change.new):
             self._change = None
             for old in change.old:
-                self._drain(old, change.config.workers.drain)
+                if old in self.workers:
+                    self._drain(old, change.config.workers.drain)
             if change.generation != self.generation:
-                self._adopt(change, message)
+                self._adopt(change)
             change.done("", False)
             self._next()
 
-    def _adopt(self, change: Change, message: dict[str, Any]) -> None:
+    def _adopt(self, change: Change) -> None:
         """A new generation serves."""
         if change.listener is not self._listener:
             self._listener.remove()
@@ -257,15 +295,17 @@ class Supervisor:
         logs.configure(self.config.log)
         log.info(
             "generation %d serves: %d workers, %d modules",
-            self.generation, self.config.milter.workers, message["modules"],
+            self.generation, self.config.milter.workers, change.modules,
         )  # fmt: skip
+        self.on_generation()
 
     def _give_up(self, problem: str, configuration: bool) -> None:
         """A new worker could not start: the others of its change go too."""
         change, self._change = self._change, None
         if change:
             for worker in change.new:
-                self._kill(worker, "change")
+                if worker.state == STARTING:
+                    self._kill(worker, "change")
             change.done(problem, configuration)
             self._next()
 
@@ -273,9 +313,16 @@ class Supervisor:
 
     def _fork(self, change: Change, index: int) -> Worker:
         ours, theirs = socket.socketpair()
+        former = self._listener.socket if self._listener.socket is not change.listener.socket else None
         handled = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
         signal.pthread_sigmask(signal.SIG_BLOCK, handled)  # none may reach our handlers in the new process
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
+            ours.close()
+            theirs.close()
+            raise
         if pid == 0:
             status = 70
             try:
@@ -284,6 +331,8 @@ class Supervisor:
                 for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group: the supervisor decides
                     signal.signal(number, signal.SIG_IGN)
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
+                if former is not None:
+                    former.close()
                 for abandon in (self.loop.close, ours.close, *(w.channel.abandon for w in self.workers), *self.abandon):
                     abandon()
                 status = Process(change.config, change.listener.socket, theirs, index, change.generation).run()
@@ -305,11 +354,14 @@ class Supervisor:
         if "beat" in message:
             worker.process = message["beat"]["process"]
             self.ledger.heard(worker, worker.index, worker.state, message["beat"]["figures"])
-        if "ready" in message:
-            self._ready(worker, message["ready"])
+        if "loaded" in message:
+            self._loaded(worker, message["loaded"]["modules"])
+        elif "ready" in message:
+            self._ready(worker)
         elif "failed" in message:
             worker.killed_for = "it could not load"
-            self._give_up(message["failed"]["text"], message["failed"]["configuration"])
+            if self._change and worker in self._change.new:
+                self._give_up(message["failed"]["text"], message["failed"]["configuration"])
         elif "leaving" in message and worker.state == SERVING:
             log.info("worker %d (%d) was told to end", worker.index, worker.pid)
             worker.until = time.monotonic() + self.config.workers.stop + _GRACE
@@ -347,8 +399,12 @@ class Supervisor:
                 self._status = 1
         self.ledger.gone(worker)
         if self._change and worker in self._change.new:
-            self._give_up(f"worker {worker.index} {_end_of(code)} while it was starting", False)
-        elif worker.state == SERVING:
+            if self._change.ordered and len(self._change.new) > 1:
+                self._change.new.remove(worker)  # the others serve already
+                self._finish()
+            else:
+                self._give_up(f"worker {worker.index} {_end_of(code)} while it was starting", False)
+        if worker.state == SERVING:
             why = worker.killed_for or "died"
             self.ledger.own.add("worker_restarts", (why,))
             wait = self._backoff.ended(time.monotonic(), time.monotonic() - worker.started)
@@ -365,10 +421,14 @@ class Supervisor:
     def _look(self) -> None:
         """Every second: who is stuck, who has grown, whose time to drain is over, who is missing."""
         now, limits = time.monotonic(), self.config.workers
+        if now - self._looked > 3 * LOOK:  # we were held up, and have not heard what they said meanwhile
+            for worker in self.workers:
+                worker.heard = now
+        self._looked = now
         self.loop.at(now + LOOK, self._look)
         for worker in self.workers:
             if worker.state == STARTING:
-                if now - worker.started > _LOAD:
+                if now - worker.started > _LOAD and self._change and worker in self._change.new:
                     self._give_up(f"worker {worker.index} did not load within {_LOAD:g} s", False)
             elif worker.until and now > worker.until:
                 log.warning("worker %d (%d) is killed: its sessions did not end in time", worker.index, worker.pid)
@@ -388,7 +448,8 @@ class Supervisor:
                 return
             limits, process = self.config.workers, worker.process
             grown = {
-                "rss": limits.max_rss and process.get("rss", 0) > limits.max_rss,
+                # A worker that is too large from the start would be replaced for ever.
+                "rss": limits.max_rss and process.get("rss", 0) > limits.max_rss and now - worker.started > _SETTLED,
                 "messages": limits.max_messages and process.get("messages", 0) >= limits.max_messages,
                 "age": limits.max_age and now - worker.started > limits.max_age,
             }

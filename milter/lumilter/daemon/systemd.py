@@ -11,13 +11,18 @@ import os
 import socket
 import time
 
+from lumilter.errors import ConfigError
+
 log = logging.getLogger(__name__)
 
 _FIRST_FD = 3
 
 
 def sockets() -> dict[str, socket.socket]:
-    """The listening sockets that were passed, by FileDescriptorName; the environment forgets them."""
+    """The listening sockets that were passed, by FileDescriptorName; the environment forgets them.
+
+    Raises ConfigError for two of one name.
+    """
     pid, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
     names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
     if pid != str(os.getpid()) or not count.isdigit():
@@ -25,6 +30,8 @@ def sockets() -> dict[str, socket.socket]:
     found = {}
     for number in range(int(count)):
         name = names[number] if number < len(names) and names[number] else "unknown"
+        if name in found:
+            raise ConfigError(f"systemd passed two sockets of the name {name}; FileDescriptorName= tells them apart")
         os.set_inheritable(_FIRST_FD + number, False)
         found[name] = socket.socket(fileno=_FIRST_FD + number)
     return found

@@ -3,7 +3,8 @@
 The law: it takes orders from nobody but the supervisor at the other end of its channel, and ends when that is gone.
 
     it says                                       it is told
-    {"ready": {...}}   MTAs are served            {"drain": {"seconds": s, "last": bool}}   end, by then at the latest
+    {"loaded": {...}}  it waits for the order     {"serve": true}                           begin to
+    {"ready": true}    MTAs are served            {"drain": {"seconds": s, "last": bool}}   end, by then at the latest
     {"failed": {...}}  it could not load, it ends {"beat": true}                            say one at once
     {"beat": {...}}    every second, its figures  {"trace": [...]}, {"record": [...]}       networks of clients
     {"trace": {...}}   what was asked for
@@ -56,6 +57,7 @@ class Worker:
         self._loop.alive = self._say_beat
         self._channel = Channel(self._loop, channel, self._told, lambda channel: self._orphaned())
         self._ready = self._draining = False
+        self._ordered: Callable[[Any], None]
 
     def run(self) -> int:
         """Serve until the end; the exit status: 1 where sessions were cut, 70 or 78 where nothing could be loaded."""
@@ -70,6 +72,7 @@ class Worker:
             observers.watch(self._engine, self._loop, self._meter, self._config.log.slow_hook)
         except Exception as error:
             return self._failed(error)
+        self._loop.call(self._await_order)
         self._wire.serve(self._engine, lambda: self._loop.post(self._serving))
         cut = self._wire.run()
         self._say_beat()
@@ -91,9 +94,14 @@ class Worker:
 
     # --- the supervisor ----------------------------------------------------------------------------------------------
 
+    def _await_order(self, go_on: Callable[[Any], None]) -> None:
+        """Until all workers of a change have loaded none of them serves."""
+        self._ordered = go_on
+        self._channel.send({"loaded": {"modules": len(self._engine.host.modules)}})
+
     def _serving(self) -> None:
         self._ready = True
-        self._channel.send({"ready": {"modules": len(self._engine.host.modules)}})
+        self._channel.send({"ready": True})
         self._beats()
 
     def _beats(self) -> None:
@@ -112,6 +120,8 @@ class Worker:
         self._channel.send({"beat": {"process": process, "figures": self._meter.snapshot()}})
 
     def _told(self, channel: Channel, message: dict[str, Any]) -> None:
+        if "serve" in message:
+            self._ordered(None)
         if "drain" in message:
             self._drain(message["drain"]["seconds"], message["drain"]["last"])
         if "beat" in message:

@@ -148,7 +148,11 @@ class Tasks:
 
     def _submit(self, job: Job, until: float) -> Future[Any]:
         self.jobs += 1
-        future = self.loop.pool.submit(job.run, until)
+        try:
+            future = self.loop.pool.submit(job.run, until)
+        except RuntimeError as error:  # the system has no thread left
+            future = Future()
+            future.set_exception(error)
         future.add_done_callback(lambda f: self.loop.post(self._job_ended))
         return future
 

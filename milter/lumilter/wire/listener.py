@@ -6,6 +6,7 @@ The law: a socket file is removed only when nobody listens on it, and at the end
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import shutil
 import socket
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Protocol
 
 from lumilter.errors import ConfigError
+
+log = logging.getLogger("lumilter.wire")
 
 BACKLOG = 1024
 """Connections that wait to be accepted; the kernel caps it at net.core.somaxconn."""
@@ -52,8 +55,13 @@ class Listener:
 
     def remove(self) -> None:
         """Remove the file of a unix socket, unless another process has put its own in its place."""
-        if self.path and Path(self.path).exists() and _identity(self.path) == self.file:
-            Path(self.path).unlink(missing_ok=True)
+        try:
+            if self.path and _identity(self.path) == self.file:
+                Path(self.path).unlink()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            log.warning("%s can't be removed: %s", self.path, error.strerror)
 
 
 def bind(address: SocketAddress, mode: int = 0o660, group: str = "") -> Listener:

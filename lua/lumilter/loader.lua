@@ -9,8 +9,16 @@ local raw_load = loadstring
 local error, type, tostring, pairs, ipairs, setmetatable = error, type, tostring, pairs, ipairs, setmetatable
 local concat, select, unpack = table.concat, select, unpack
 
+-- For the functions below, whose caller is blamed: Python must not be handed anything else.
+local function check_string(value, fname)
+  if type(value) ~= "string" then
+    error("bad argument #1 to '" .. fname .. "' (string expected, got " .. type(value) .. ")", 3)
+  end
+end
+
 -- A function, or nil and a message, as loadstring has it.
 local function compile(source, chunkname)
+  chunkname = tostring(chunkname)
   if source:byte(1) == 27 then
     return nil, chunkname:gsub("^[@=]", "") .. ": precompiled code is refused"
   end
@@ -23,9 +31,7 @@ end
 host.compile = compile
 
 function loadstring(source, chunkname)
-  if type(source) ~= "string" then
-    error("bad argument #1 to 'loadstring' (string expected, got " .. type(source) .. ")", 2)
-  end
+  check_string(source, "loadstring")
   return compile(source, chunkname or source)
 end
 
@@ -33,17 +39,24 @@ function load(reader, chunkname)
   if type(reader) == "string" then
     return compile(reader, chunkname or reader)
   end
+  if type(reader) ~= "function" then
+    error("bad argument #1 to 'load' (function expected, got " .. type(reader) .. ")", 2)
+  end
   local pieces = {}
   while true do
     local piece = reader()
     if piece == nil or piece == "" then
       return compile(concat(pieces), chunkname or "=(load)")
     end
+    if type(piece) ~= "string" then
+      return nil, "reader function must return a string"
+    end
     pieces[#pieces + 1] = piece
   end
 end
 
 function loadfile(path)
+  check_string(path, "loadfile")
   local source, name = host.read_script(path)
   if not source then
     return nil, name
@@ -52,6 +65,7 @@ function loadfile(path)
 end
 
 function dofile(path)
+  check_string(path, "dofile")
   local chunk, message = loadfile(path)
   if not chunk then
     error(message, 0)

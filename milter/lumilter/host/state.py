@@ -15,6 +15,7 @@ import lupa.luajit21 as lupa
 
 from lumilter.errors import DialectError
 from lumilter.host.dialect import translate
+from lumilter.host.values import to_wire
 from lumilter.resources import lua_dir
 
 MemoryLimit = lupa.LuaMemoryError
@@ -90,7 +91,7 @@ def _translate(source: str, chunkname: str) -> tuple[str | None, str | None]:
     try:
         translated = translate(source.encode("latin-1"), display(chunkname))
     except DialectError as error:
-        return None, f"{error.script}:{error.line}: {error.message}"
+        return None, f"{error.script}:{error.line}: {to_wire(error.message)}"
     return translated.decode("latin-1"), None
 
 

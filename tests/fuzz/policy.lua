@@ -1,5 +1,5 @@
--- Does everything that a policy can do, in an order that is decided by the client's port. HOOKS (name to arguments) and
--- note (called with pcall's results) are globals that may come before.
+-- Does everything that a policy can do, in an order that is decided by the client's port. HOOKS (name to arguments) is
+-- put before it. An error that names no line of this file is printed as "unplaced".
 local mod, turn = {}, 0
 local function below(n)
   turn = (turn * 1103515245 + 12345) % 2147483648
@@ -23,6 +23,8 @@ local function any(text, msg, ac, vctx, str)
     function() return msys.pcre.replace(text, "\\s|.", "$0", 3) end,
     function() return msys.dnsLookup(text, "mx") end,
     function() print(text, msg, ac, vctx) msys.log(msys.core.LOG_DEBUG, text) end,
+    function() return loadstring(text), loadstring("x = " .. text), loadstring("x = [[" .. text .. "]]", text) end,
+    function() local module = require(text) return module end,
     function() error({ text }) end,
     function() error(text) end,
     function() return nil + 1 end,
@@ -64,6 +66,12 @@ local function with_message(text, msg, ac, vctx, str)
     function() return msg[text], msg.id, msg.conn_id, msg:reception_peer(), msg:listener_addr() end,
   }
 end
+local function note(ok, message)
+  if ok or type(message) ~= "string" then return end
+  if message:find("internal error", 1, true) or not message:find("^policy.lua:%d+: ") then
+    print("unplaced: " .. message)
+  end
+end
 local function poke(msg, ac, vctx, str)
   local text = text_of(str, vctx)
   for _ = 1, 6 do
@@ -72,7 +80,6 @@ local function poke(msg, ac, vctx, str)
   end
   return next_of({ msys.core.VALIDATE_CONT, nil, msys.core.VALIDATE_DONE, text, -5, {}, false })
 end
-note = note or function() end
 for name, wants in pairs(HOOKS) do
   mod[name] = function(self, ...)
     local given = {}

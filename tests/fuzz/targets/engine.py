@@ -175,6 +175,7 @@ def lua(running: Running, plans: list[tuple[int, list[Event]]]) -> None:
     for conversation in conversations:
         check(Close(), conversation.handle(Close()))
     assert not running.failures, running.failures
+    assert not [line for line in policy.printed if line.startswith("unplaced")], policy.printed
     assert not [error for error in policy.errors if "internal error" in str(error)], policy.errors
     policy.errors.clear()
     policy.runs.clear()

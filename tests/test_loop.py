@@ -183,6 +183,19 @@ def test_a_vanished_peer_is_told_to_whoever_watches(thread: Loop) -> None:
     ours.close()
 
 
+def test_cancelled_timers_do_not_pile_up() -> None:
+    here = Loop(1)
+    seen: list[str] = []
+    here.at(time.monotonic() + 0.01, lambda: seen.append("kept"))
+    for _ in range(100_000):
+        here.at(time.monotonic() + 3600, lambda: seen.append("cancelled")).cancel()
+    assert len(here._timers) < 5000
+    while not seen:
+        here.turn(1)
+    assert seen == ["kept"]
+    here.close()
+
+
 def test_posts_wake_a_loop_that_sleeps(thread: Loop) -> None:
     for _ in range(2000):
         assert thread.call(lambda answer: answer(1)) == 1

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _COLLECT_EVERY = 2000
 """Turns of the loop between two collections of young cycles."""
+_TIMERS = 1000
+"""Timers before cancelled ones are looked for."""
 _ERRORS = select.EPOLLERR | select.EPOLLHUP
 
 Callback = Callable[[], None]
@@ -60,6 +62,7 @@ class Loop:
         self._epoll = select.epoll()
         self._watched: dict[int, tuple[Callback | None, Callback | None]] = {}
         self._timers: list[Timer] = []
+        self._tidy_at = _TIMERS
         self._order = itertools.count()
         self._inbox: deque[Callback] = deque()
         self._wake_in, self._wake_out = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -131,6 +134,10 @@ class Loop:
 
     def at(self, when: float, run: Callback) -> Timer:
         """Run it at a time.monotonic() value."""
+        if len(self._timers) >= self._tidy_at:  # most deadlines are cancelled, long before their time
+            self._timers = [timer for timer in self._timers if timer.run is not None]
+            heapq.heapify(self._timers)
+            self._tidy_at = max(_TIMERS, 2 * len(self._timers))
         timer = Timer(when, next(self._order), run)
         heapq.heappush(self._timers, timer)
         return timer

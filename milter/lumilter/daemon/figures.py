@@ -73,6 +73,7 @@ FAMILIES: Mapping[str, Family] = {
     "dns_cache_entries": Family(GAUGE, "Answers in the DNS cache."),
     "log_lines_lost": Family(COUNTER, "Log lines that could not be written."),
     "lua_memory_bytes": Family(GAUGE, "Memory of the Lua state.", each=True),
+    "python_blocks": Family(GAUGE, "Blocks of memory that Python holds (sys.getallocatedblocks).", each=True),
     "resident_memory_bytes": Family(GAUGE, "Resident memory of the process.", each=True),
     "workers": Family(GAUGE, "Worker processes.", ("state",)),
     "worker_restarts": Family(COUNTER, "Workers that ended or were replaced, by reason.", ("reason",)),

@@ -7,6 +7,7 @@ the loop's; an observation costs about a microsecond, and none can fail a sessio
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class Meter:
                 "pool_threads_busy": min(tasks.jobs, loop.pool_size),
                 "pool_queue": max(0, tasks.jobs - loop.pool_size),
                 "lua_memory_bytes": state.memory_used,
+                "python_blocks": sys.getallocatedblocks(),
                 "resident_memory_bytes": resident(),
                 "log_lines_lost": log.lost(),
             }

@@ -18,6 +18,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,7 @@ class Worker:
             return
         process = {
             "rss": resident(),
+            "python_blocks": sys.getallocatedblocks(),
             "lua_memory": self._engine.host.state.memory_used,
             "sessions": self._wire.open,
             "messages": self._engine.messages,

@@ -6,6 +6,7 @@ The law: only looks. A descriptor can vanish, or become another one, between two
 from __future__ import annotations
 
 import os
+import select
 import socket
 import stat
 from collections.abc import Iterator
@@ -27,3 +28,14 @@ def open_sockets() -> Iterator[tuple[int, socket.socket]]:
 
 def is_listening(one: socket.socket) -> bool:
     return bool(one.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+
+
+def readable(*watched: socket.socket | int, seconds: float | None = None) -> bool:
+    """Whether one of them can be read; seconds: how long to wait for it, None without end.
+
+    select() would refuse descriptors above 1,023, which a busy daemon has.
+    """
+    poll = select.poll()
+    for one in watched:
+        poll.register(one, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else seconds * 1000))

@@ -7,11 +7,10 @@ negotiated yet is known to nobody else.
 from __future__ import annotations
 
 import os
-import select
 import socket
 import time
 
-from lumilter.wire.descriptors import is_listening, open_sockets
+from lumilter.wire.descriptors import is_listening, open_sockets, readable
 
 _STEP = 0.02
 """Seconds between two looks."""
@@ -31,7 +30,7 @@ def stop_accepting(descriptor: int) -> None:
 
 def empty_queue(listener: socket.socket, until: float) -> None:
     """Let libmilter take what waits to be accepted. until: of time.monotonic()."""
-    while select.select([listener], [], [], 0)[0] and time.monotonic() < until:
+    while readable(listener, seconds=0) and time.monotonic() < until:
         time.sleep(_STEP)
 
 
@@ -42,7 +41,7 @@ def wait_for_connections(name: tuple[object, ...] | str, until: float, hurry: so
     """
     while True:
         left = _connections(name)
-        if not left or time.monotonic() >= until or select.select([hurry], [], [], _STEP)[0]:
+        if not left or time.monotonic() >= until or readable(hurry, seconds=_STEP):
             return left
 
 

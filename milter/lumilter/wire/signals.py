@@ -9,13 +9,14 @@ are older than libmilter's stand in for it.
 from __future__ import annotations
 
 import logging
-import select
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from lumilter.wire.descriptors import readable
 
 log = logging.getLogger("lumilter.wire")
 
@@ -61,10 +62,9 @@ def _sleeps(task: Path) -> bool:
 
 def wait(wakeup: socket.socket, on_signal: Mapping[int, Callable[[], None]], stop: int | None) -> None:
     """Until SIGTERM, SIGINT, a word on `stop` or the end of libmilter."""
-    watched: list[socket.socket | int] = [wakeup] if stop is None else [wakeup, stop]
     while True:
-        ready = select.select(watched, [], [])[0]
-        if stop in ready:
+        readable(wakeup, *([] if stop is None else [stop]))
+        if stop is not None and readable(stop, seconds=0):
             return
         for number in wakeup.recv(64):
             if number in on_signal:

@@ -31,7 +31,9 @@ def test_its_settings_are_the_defaults(tmp_path: Path) -> None:
     config = load(tmp_path / "lumilter.toml")
     assert config.contexts[0].set == {"trusted_mx": "yes"}
     assert config.scripts[0].file == str(script)
-    assert replace(config, contexts=(), scripts=()) == Config(file=config.file)
+    assert config.bindings[0].name == "mta1"
+    assert config.routes[0].nexthop == "[192.0.2.30]:2525"
+    assert replace(config, contexts=(), scripts=(), bindings=(), routes=()) == Config(file=config.file)
 
 
 def test_every_key_is_explained() -> None:

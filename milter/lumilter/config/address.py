@@ -95,3 +95,22 @@ def _check_host(family: str, host: str) -> None:
         raise ValueError(f'expected an IPv4 address after "inet:", got "{host}"; IPv6 is "inet6:"')
     if family == "inet6" and version == 4:
         raise ValueError(f'expected an IPv6 address after "inet6:", got "{host}"; IPv4 is "inet:"')
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Who takes mail: protocol, "smtp" or "lmtp", and where it listens."""
+
+    protocol: str
+    address: SocketAddress
+
+    @classmethod
+    def parse(cls, text: str) -> MailServer:
+        """Read "smtp:" or "lmtp:" and a socket; without either it is SMTP. Raises ValueError."""
+        protocol, _, rest = text.partition(":")
+        if protocol not in ("smtp", "lmtp"):
+            protocol, rest = "smtp", text
+        return cls(protocol, SocketAddress.parse(rest))
+
+    def __str__(self) -> str:
+        return f"{self.protocol}:{self.address}"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lumilter.config.address import SocketAddress
+from lumilter.config.address import MailServer, SocketAddress
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -205,3 +205,50 @@ def _server(value: object) -> str:
 
 
 SERVER = Kind("the IP address of a name server, with or without a port (192.0.2.53:53, [2001:db8::53]:53)", _server)
+
+
+def _mail_server(value: object) -> MailServer:
+    return MailServer.parse(_text(value))
+
+
+MAIL_SERVER = Kind('a mail server such as "smtp:inet:10026@127.0.0.1" or "lmtp:unix:/path"', _mail_server)
+
+
+def _transport(value: object) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,60}", text):
+        raise _mismatch(TRANSPORT.expected, value)
+    return text
+
+
+TRANSPORT = Kind("a name of letters, digits, - and _", _transport)
+
+
+def _nexthop(value: object) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[!-~]{0,255}", text):
+        raise _mismatch(NEXTHOP.expected, value)
+    return text
+
+
+NEXTHOP = Kind('a next hop as Postfix writes it, such as "example.com" or "[192.0.2.1]:2525"', _nexthop)
+
+
+def _ip(value: object) -> str:
+    try:
+        return str(ipaddress.ip_address(_text(value)))
+    except ValueError:
+        raise _mismatch(IP.expected, value) from None
+
+
+IP = Kind("an IPv4 or IPv6 address", _ip)
+
+
+def _domain(value: object) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?", text):
+        raise _mismatch(DOMAIN.expected, value)
+    return text.lower()
+
+
+DOMAIN = Kind("a domain", _domain)

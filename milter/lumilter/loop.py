@@ -125,14 +125,10 @@ class Loop:
         self._thread.start()
 
     def stop(self) -> None:
-        """End `run` after what was posted before; the pool's work is left.
-
-        Where `start` made a thread, wait for it, and close.
-        """
+        """End `run` after what was posted before, and wait for its thread, if it has one; the pool's work is left."""
         self.post(self._end)
         if self._thread not in (None, threading.current_thread()):
             self._thread.join()
-            self.close()
 
     # --- on the loop's thread ----------------------------------------------------------------------------------------
 

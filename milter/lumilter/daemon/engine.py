@@ -72,7 +72,8 @@ class Engine:
         gc.disable()  # Python's cycles may hold Lua objects: only the loop's thread collects
         self.setup = setup
         self.loop = loop or Loop()
-        if loop is None:
+        self._own_loop = loop is None
+        if self._own_loop:
             self.loop.start()
         self.new_id = momentum_ids()
         self.sessions: set[Session] = set()
@@ -83,8 +84,7 @@ class Engine:
             self.host: Host = self.loop.call(self._make)
             self.loop.call(lambda answer: self.host.drive(self.host.setup(setup.scripts), answer))
         except BaseException:
-            if loop is None:
-                self.loop.stop()
+            self._stop_loop()
             raise
         gc.freeze()
 
@@ -124,7 +124,12 @@ class Engine:
     def stop(self) -> None:
         """Let the modules tear down, then end the loop."""
         self.loop.call(lambda answer: self.host.drive(self.host.teardown(), answer))
-        self.loop.stop()
+        self._stop_loop()
+
+    def _stop_loop(self) -> None:
+        if self._own_loop:
+            self.loop.stop()
+            self.loop.close()
 
 
 class Conversation:

@@ -145,6 +145,7 @@ class LibmilterWire:
             refuse=_too_many(self._config),
         )
         self._engine.stop()
+        self._loop.stop()
         return cut
 
     def drain(self, until: float, last: bool) -> None:

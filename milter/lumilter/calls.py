@@ -32,10 +32,13 @@ class Job(Wait):
     run(deadline): the work; deadline is a time.monotonic() value in seconds after which nobody wants the result.
     It returns what the function returns to the script (a tuple is several results) or raises a LumilterError.
     kind: a short word such as "dns".
+    finish: what is left to do on the Lua thread with what run returned, and returns what the script gets; it is left
+    out where the hook was given up meanwhile. Whatever a session or a script can see is only changed here.
     """
 
     run: Callable[[float], Any]
     kind: str = "job"
+    finish: Callable[[Any], Any] = field(default=lambda result: result)
 
 
 @dataclass(slots=True)

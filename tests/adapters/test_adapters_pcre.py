@@ -239,8 +239,8 @@ def test_an_evicted_pattern_lives_until_its_last_user_is_done() -> None:
     code = cache.get(b"(a)(b)")
     gone = weakref.ref(code)
     cache.get(b"other")
-    with pcre_code.MatchData(code) as data:
-        assert code.run(b"ab", 0, 0, data, pcre_code.workspace(Limits())) == 3
+    with pcre_code.MatchData(code) as data, pcre_ffi.Bytes(b"ab") as octets:
+        assert code.run(octets, 0, 0, data, pcre_code.workspace(Limits())) == 3
         assert data.pairs() == [0, 2, 0, 1, 1, 2]
     del code
     gc.collect()

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from lumilter.adapters import pcre_ffi as ffi
 from lumilter.adapters.pcre_code import Code, Limits, MatchData, MatchLimitError, PatternError, cache, workspace
 
-__all__ = ["Limits", "Match", "MatchLimitError", "PatternError", "match", "replace", "split"]
+__all__ = ["Limits", "Match", "MatchLimitError", "PatternError", "find_all", "match", "replace", "split"]
 
 
 DEFAULT = Limits()
+
+Buffer = bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Match:
     names: dict[str, int]
 
 
-def match(subject: bytes, pattern: bytes, limits: Limits = DEFAULT) -> Match | None:
+def match(subject: Buffer, pattern: bytes, limits: Limits = DEFAULT) -> Match | None:
     """The first match, or None. Raises PatternError, MatchLimitError."""
     for code, pairs in _search(subject, pattern, limits):
         return _found(subject, code, pairs)
@@ -36,7 +38,7 @@ def match(subject: bytes, pattern: bytes, limits: Limits = DEFAULT) -> Match | N
 
 
 def replace(
-    subject: bytes, pattern: bytes, replacement: bytes, limits: Limits = DEFAULT, limit: int | None = None
+    subject: Buffer, pattern: bytes, replacement: bytes, limits: Limits = DEFAULT, limit: int | None = None
 ) -> bytes:
     r"""The subject with every match (at most limit of them) replaced. Raises PatternError, MatchLimitError.
 
@@ -46,7 +48,7 @@ def replace(
     template = list(_template(replacement))
     literal = b"".join(item for item in template if isinstance(item, bytes))
     fixed = all(isinstance(item, bytes) for item in template)
-    parts: list[bytes] = []
+    parts: list[Buffer] = []
     position = 0
     for code, pairs in _search(subject, pattern, limits, limit):
         parts.append(subject[position : pairs[0]])
@@ -56,7 +58,12 @@ def replace(
     return b"".join(parts)
 
 
-def split(subject: bytes, pattern: bytes, limits: Limits = DEFAULT, limit: int | None = None) -> list[bytes]:
+def find_all(subject: Buffer, pattern: bytes, most: int, limits: Limits = DEFAULT) -> list[Match]:
+    """Every match, most of them at most. Raises PatternError, MatchLimitError."""
+    return [_found(subject, code, pairs) for code, pairs in _search(subject, pattern, limits, most)]
+
+
+def split(subject: Buffer, pattern: bytes, limits: Limits = DEFAULT, limit: int | None = None) -> list[bytes]:
     """What stands between matches, never an empty piece; at most limit pieces, the last then holds the rest.
 
     Raises PatternError, MatchLimitError.
@@ -67,10 +74,10 @@ def split(subject: bytes, pattern: bytes, limits: Limits = DEFAULT, limit: int |
         if limit is not None and len(pieces) + 1 >= limit:
             break
         if pairs[0] > position:
-            pieces.append(subject[position : pairs[0]])
+            pieces.append(bytes(subject[position : pairs[0]]))
         position = pairs[1]
     if position < len(subject):
-        pieces.append(subject[position:])
+        pieces.append(bytes(subject[position:]))
     return pieces
 
 
@@ -109,7 +116,7 @@ def _group(found: Match, which: int | str) -> bytes:
 
 
 def _search(
-    subject: bytes, pattern: bytes, limits: Limits, count: int | None = None
+    subject: Buffer, pattern: bytes, limits: Limits, count: int | None = None
 ) -> Iterator[tuple[Code, list[int]]]:
     """Every match (at most count), from left to right: start and end of each group.
 
@@ -118,9 +125,9 @@ def _search(
     code = cache.get(pattern)
     space = workspace(limits)
     offset, options = 0, 0
-    with MatchData(code) as data:
+    with MatchData(code) as data, ffi.Bytes(subject) as octets:
         while count is None or count > 0:
-            result = code.run(subject, offset, options, data, space)
+            result = code.run(octets, offset, options, data, space)
             if result in ffi.UTF8_ERRORS:  # the first search checks the subject, later ones need not
                 code = cache.get(pattern, ffi.MATCH_INVALID_UTF)
                 continue
@@ -139,9 +146,10 @@ def _search(
             count = None if count is None else count - 1
 
 
-def _found(subject: bytes, code: Code, pairs: list[int]) -> Match:
+def _found(subject: Buffer, code: Code, pairs: list[int]) -> Match:
     groups = [
-        None if start == ffi.UNSET else subject[start:end] for start, end in zip(pairs[::2], pairs[1::2], strict=True)
+        None if start == ffi.UNSET else bytes(subject[start:end])
+        for start, end in zip(pairs[::2], pairs[1::2], strict=True)
     ]
     names: dict[str, int] = {}
     for name, group in code.names:

@@ -87,10 +87,10 @@ class Code:
         entries = [raw[at : at + width] for at in range(0, len(raw), width or 1)]
         return [(e[2:].split(b"\0", 1)[0].decode("utf-8"), int.from_bytes(e[:2], "big")) for e in entries]
 
-    def run(self, subject: bytes, offset: int, options: int, data: MatchData, space: Workspace) -> int:
+    def run(self, subject: ffi.Bytes, offset: int, options: int, data: MatchData, space: Workspace) -> int:
         """pcre2_match: above 0 it matched, else an error code."""
         result: int = self._match(
-            self.pointer, subject, len(subject), offset, options | space.options, data.pointer, space.context
+            self.pointer, subject.address, subject.size, offset, options | space.options, data.pointer, space.context
         )
         return result
 

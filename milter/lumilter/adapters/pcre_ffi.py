@@ -43,7 +43,7 @@ _PROTOTYPES = {
     "code_free": (None, [c_void_p]),
     "jit_compile": (c_int, [c_void_p, c_uint32]),
     "pattern_info": (c_int, [c_void_p, c_uint32, c_void_p]),
-    "match": (c_int, [c_void_p, c_char_p, c_size_t, c_size_t, c_uint32, c_void_p, c_void_p]),
+    "match": (c_int, [c_void_p, c_void_p, c_size_t, c_size_t, c_uint32, c_void_p, c_void_p]),
     "match_data_create_from_pattern": (c_void_p, [c_void_p, c_void_p]),
     "match_data_free": (None, [c_void_p]),
     "get_ovector_pointer": (POINTER(c_size_t), [c_void_p]),
@@ -92,3 +92,37 @@ def error_message(code: int) -> str:
     text = ctypes.create_string_buffer(256)
     library().pcre2_get_error_message_8(code, text, len(text))
     return text.value.decode("utf-8", "replace") or f"PCRE2 error {code}"
+
+
+class _PyBuffer(ctypes.Structure):
+    """Py_buffer of CPython's buffer protocol (PEP 3118)."""
+
+    _fields_ = [
+        ("buf", c_void_p),
+        ("obj", ctypes.py_object),
+        ("len", ctypes.c_ssize_t),
+        ("itemsize", ctypes.c_ssize_t),
+        ("readonly", c_int),
+        ("ndim", c_int),
+        ("format", c_char_p),
+        ("shape", c_void_p),
+        ("strides", c_void_p),
+        ("suboffsets", c_void_p),
+        ("internal", c_void_p),
+    ]
+
+
+class Bytes:
+    """The address of a read-only buffer, which can't go away as long as this is open; ctypes has none for those."""
+
+    def __init__(self, source: bytes | memoryview) -> None:
+        self._view = _PyBuffer()
+        ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(source), ctypes.byref(self._view), 0)
+        self.address: int | None = self._view.buf
+        self.size = len(source)
+
+    def __enter__(self) -> Bytes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        ctypes.pythonapi.PyBuffer_Release(ctypes.byref(self._view))

@@ -143,7 +143,7 @@ class Tasks:
                 return
         elif isinstance(wait, Job):
             future = self._submit(wait, task.deadline)
-            future.add_done_callback(lambda f: self.loop.post(lambda: self._finished(task, f)))
+            future.add_done_callback(lambda f: self.loop.post(lambda: self._finished(task, wait, f)))
         task.timer = self.loop.at(task.deadline, lambda: self._expire(task))
 
     def _submit(self, job: Job, until: float) -> Future[Any]:
@@ -173,13 +173,14 @@ class Tasks:
         self._waited(task, outcome)
         self._resume(task, *values)
 
-    def _finished(self, task: Task, future: Future[Any]) -> None:
-        self._wake(task, self._result(future), outcome_of(future))
+    def _finished(self, task: Task, job: Job, future: Future[Any]) -> None:
+        if task.timer is not None:  # its deadline has not passed
+            self._wake(task, self._result(job, future), outcome_of(future))
 
-    def _result(self, future: Future[Any]) -> tuple[Any, ...]:
+    def _result(self, job: Job, future: Future[Any]) -> tuple[Any, ...]:
         """What a Job's end means to the script: results, `nil, message`, or an error."""
         try:
-            return self.bridge.answer(future.result())
+            return self.bridge.answer(job.finish(future.result()))
         except LookupFailed as error:
             return True, None, to_wire(str(error))
         except LumilterError as error:
@@ -222,7 +223,7 @@ class Tasks:
         while (left := until - time.monotonic()) > 0:
             with contextlib.suppress(FutureTimeout):
                 future.exception(min(left, _SIGN_OF_LIFE))
-                return self._result(future), outcome_of(future)
+                return self._result(wait, future), outcome_of(future)
             self.loop.alive()
         return (False, "the hook passed its deadline while it waited"), "deadline"
 

@@ -50,6 +50,45 @@ class Header:
         """The unfolded value with its encoded words decoded."""
         return rfc2047.decode(self.unfolded)
 
+    def to_bytes(self) -> bytes:
+        """The field with CRLF line ends, the last one included."""
+        return self.name + b":" + _crlf(self.value) + b"\r\n"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawHeader(Header):
+    """A field as it stands in a text that is kept byte for byte; what is no field has no name. raw: all of it."""
+
+    raw: bytes
+
+    def to_bytes(self) -> bytes:
+        """As it came."""
+        return self.raw
+
+
+_RAW_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
+_RAW_NAME = re.compile(rb"([!-9;-~\x80-\xff]++)[ \t]*+:")
+
+
+def raw_fields(section: bytes) -> list[Header]:
+    """A header section, its lines ended in whatever way, as fields that render to the same bytes."""
+    fields: list[list[bytes]] = []
+    for line in _RAW_LINE.findall(section):
+        if line[:1] in b" \t" and fields:
+            fields[-1].append(line)
+        else:
+            fields.append([line])
+    return [_raw_field(lines) for lines in fields]
+
+
+def _raw_field(lines: list[bytes]) -> Header:
+    raw = b"".join(lines)
+    name = _RAW_NAME.match(raw)
+    if not name:
+        return RawHeader(b"", b"", raw)
+    bare = [line.removesuffix(b"\n").removesuffix(b"\r") for line in lines]
+    return RawHeader(name[1], b"\n".join([bare[0][name.end() :], *bare[1:]]), raw)
+
 
 class HeaderList:
     """Fields in order; names are compared without case.
@@ -118,12 +157,26 @@ class HeaderList:
 
     def to_bytes(self) -> bytes:
         """The header section with CRLF line ends, without the empty line after it."""
-        return b"".join(field.name + b":" + _crlf(field.value) + b"\r\n" for field in self._fields)
+        return b"".join([field.to_bytes() for field in self._fields])
 
     @property
     def size(self) -> int:
         """Length of to_bytes()."""
         return sum(len(f.name) + 3 + len(f.value) + f.value.count(b"\n") - f.value.count(b"\r\n") for f in self._fields)
+
+    def first(self, name: str) -> Header | None:
+        """The first field of that name."""
+        return next(iter(self._named(name)), None)
+
+    def write(self, name: str, value: str) -> None:
+        """Set the first field of that name where it stands, or add one after all others."""
+        (made,) = _made(name, [value])
+        self.put(made)
+
+    def put(self, made: Header) -> None:
+        """As `write`, for a field that was made from another one."""
+        old = self.first(made.name.decode("ascii"))
+        self._fields = [made if f is old else f for f in self._fields] if old is not None else [*self._fields, made]
 
     def _named(self, name: str) -> list[Header]:
         key = _octets(name).lower()

@@ -82,8 +82,7 @@ class MailMessage:
 
     def forget(self) -> None:
         """Let go of headers and body. A script may hold the object long after; the envelope and the contexts stay."""
-        content = self.content
-        self.content = Message(HeaderList(), b"", content.mailfrom, content.rcptto)
+        self.content.forget()
 
 
 def new_message(ident: str, ac: AcceptConstruct, sender: Path) -> MailMessage:

@@ -23,6 +23,8 @@ _CHARSETS = (frozenset(aliases) | frozenset(aliases.values()) | {"koi8_u", *_WID
     *("idna", "punycode", "mbcs", "ansi", "dbcs", "undefined", "unicode_escape", "raw_unicode_escape", "oem"),
 }
 """Python's codecs for text. Others are not even looked up: Python remembers every unknown name for ever."""
+AS_UTF8 = frozenset(("utf-8", "utf8", "us-ascii", "ascii", "unknown-8bit"))
+"""Charsets that are read as UTF-8: what claims to be ASCII and is not is most often that."""
 _Q_SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!*+-/")
 """RFC 2047 5 (3): safe in every kind of header."""
 _WORD_LIMIT = 75
@@ -95,13 +97,29 @@ def _join(words: list[tuple[str, bytes, bytes]]) -> str:
 
 def text_in(charset: str, raw: bytes) -> str | None:
     """Bytes in a charset, named in lower case; None where it is not known."""
-    if charset in ("utf-8", "utf8", "us-ascii", "ascii", "unknown-8bit"):
+    if charset in AS_UTF8:
         return raw.decode("utf-8", "surrogateescape")
     codec = charset.replace("-", "_")
     if codec not in _CHARSETS:
         return None
     text = raw.decode(_WIDER.get(codec, codec), "replace")
     return text.encode("utf-8", "replace").decode("utf-8")  # utf-7 can spell half of a surrogate pair
+
+
+def in_charset(charset: str, text: str) -> bytes | None:
+    """Text in a charset, named in lower case; None where it is not known, or has not all of the characters."""
+    codec = charset.replace("-", "_")
+    if codec not in _CHARSETS:
+        return None
+    try:
+        return text.encode(codec)
+    except UnicodeError:
+        return None
+
+
+def is_charset(charset: str) -> bool:
+    """Whether there is a codec for it, named in lower case."""
+    return charset in AS_UTF8 or charset.replace("-", "_") in _CHARSETS
 
 
 def _content(encoding: bytes, text: bytes) -> bytes | None:

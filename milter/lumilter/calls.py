@@ -45,7 +45,8 @@ class Job(Wait):
 class Here:
     """What the host knows about the code that is running; a declaration asks for it with `*, here: Here`.
 
-    session: None outside sessions. services: the adapters. host: the scripts' generation, for modules.
+    session: None outside sessions. services: the adapters. host: the scripts' generation, for modules. new_id: makes
+    Momentum-style identifiers.
     """
 
     phase: str = "load"
@@ -53,6 +54,7 @@ class Here:
     session: Any = None
     services: Any = None
     host: Any = None
+    new_id: Callable[[], str] = str
 
 
 class ZeroBased(list[Any]):

@@ -6,17 +6,87 @@ The law: fields are contracts (Protocols) of adapters, never concrete ones; test
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from lumilter.adapters.dns import Lookup, Resolver
 from lumilter.adapters.pcre import Limits as PcreLimits
+from lumilter.errors import LumilterError
+
+
+class Mail(Protocol):
+    """Sends mail; any thread. Texts are UTF-8 with surrogateescape, addresses without angle brackets."""
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a server to send it to."""
+        ...
+
+    @property
+    def hops(self) -> int:
+        """How many times lumilter may have sent a message; beyond, it is in a loop."""
+        ...
+
+    def put(self, sender: str, recipients: Sequence[str], content: Sequence[bytes | memoryview]) -> str:
+        """Promise to send a message: it is on disk when this returns. Its identifier. Raises LumilterError."""
+        ...
+
+    def send(self, messages: Sequence[Any], trace: str) -> None:
+        """Send messages (session.split.Outgoing) now, each recipient once. Raises LumilterError if not all could be.
+
+        trace: what a Received field says about where they came from.
+        """
+        ...
+
+    def remembers(self) -> bool:
+        """Whether there is anything to recall."""
+        ...
+
+    def recall(self, keys: Sequence[str]) -> Iterable[str]:
+        """Those of the recipients, by their keys, who were served by a `send` that did not come to its end."""
+        ...
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """The MTA has taken the answer: these recipients need not be remembered any more."""
+        ...
+
+
+class NoMail:
+    """Where no server is configured."""
+
+    configured = False
+    hops = 0
+
+    def put(self, sender: str, recipients: Sequence[str], content: Sequence[bytes | memoryview]) -> str:
+        """See Mail."""
+        raise LumilterError("sending mail needs [inject] server in the configuration")
+
+    def send(self, messages: Sequence[Any], trace: str) -> None:
+        """See Mail."""
+        raise LumilterError("sending mail needs [inject] server in the configuration")
+
+    def remembers(self) -> bool:
+        """See Mail."""
+        return False
+
+    def recall(self, keys: Sequence[str]) -> Iterable[str]:
+        """See Mail."""
+        return ()
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """See Mail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """resolver: DNS. dns_timeout: seconds for one lookup. pcre: limits of a match. hostname: this machine's name."""
+    """resolver: DNS. dns_timeout: seconds for one lookup. pcre: limits of a match. hostname: this machine's name.
+
+    mail: sends mail.
+    """
 
     resolver: Lookup = field(default_factory=Resolver)
     dns_timeout: float = 10.0
     pcre: PcreLimits = field(default_factory=PcreLimits)
     hostname: str = field(default_factory=lambda: socket.gethostname().lower())
+    mail: Mail = field(default_factory=NoMail)

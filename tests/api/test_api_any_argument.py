@@ -24,6 +24,7 @@ local function values(msg, ac, vctx)
     "550 5.7.1 no", "\\0\\255\\r\\n", "a@b", "<>", "(", "%{s}", string.rep("x", 3000),
     {}, {1}, {"a@b", "c@d"}, {{}}, {[0] = "x", y = print}, {[{}] = 1, [text] = 2, [print] = 3, [msg] = 4}, cycle, deep,
     print, coroutine.create(print), io.stdout, msg, ac, vctx, text, ac.remote_addr,
+    msg:mime(true), msys.core.ec_message_new(),
   }
 end
 """
@@ -53,7 +54,14 @@ def expression(function: Function) -> tuple[str, str]:
     """Lua for the function, and for the object it is called on."""
     if function.kind == "function":
         return function.name, "nil"
-    objects = {"ec_message": "msg", "validate_context": "vctx", "accept_construct": "ac", "ec_string": "text"}
+    objects = {
+        "ec_message": "msg",
+        "validate_context": "vctx",
+        "accept_construct": "ac",
+        "ec_string": "text",
+        "ec_message_part": "part",
+        "io_object": "out",
+    }
     target = objects[function.owner]
     return f"{target}.{function.member}", target
 
@@ -72,7 +80,8 @@ def test_calls(tmp_path: Path, function: Function) -> None:
     name, target = expression(function)
     text = f"""calls = 0 NAME = "{function.name}" {OBJECTS} {CALLS}
 function mod:validate_data(msg, ac, vctx)
-  local text = msys.core.string_new()
+  local text, part = msys.core.string_new(), msg:mime(false)
+  local out = msys.core.ec_message_builder(msys.core.ec_message_new())
   every({name}, {target}, values(msg, ac, vctx))
   print(calls)
   vctx:set_code(250, nil) vctx.disconnect = 0

@@ -71,7 +71,7 @@ function mod:validate_data(msg, ac, vctx)
   if x == msys.core.NO_CONSTANT then return end
   msys.av.scan("engine", msg, vctx)
   msg:headerr("Subject")
-  msg:binding("a")
+  ac:inbound_session_count("a")
   local s = ("x"):upper()
 end
 """
@@ -86,7 +86,7 @@ def test_unknown_names_with_file_and_line(lumilter: Lumilter, script: Write) -> 
         f"{file}:4: msys.core.NO_CONSTANT is nothing that lumilter knows",
         f"{file}:5: msys.av.scan is not available in this version",
         f"{file}:6: :headerr() is no method that lumilter knows",
-        f"{file}:7: :binding() is not available in this version",
+        f"{file}:7: :inbound_session_count() is not available in this version",
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
@@ -23,10 +23,14 @@ from support.drive import Drive
 ERROR = ScriptError("failed", "policy.lua", 1)
 
 
-def answered(decide: Callable[[RunHook], object], options: Options | None = None) -> Outcome:
+def answered(
+    decide: Callable[[RunHook], object], options: Options | None = None, refuse_to_send: Iterable[str] = ()
+) -> Outcome:
     """The answer to a message for two recipients whose hooks decide so."""
     hooks = ("validate_data", "validate_data_spool_each_rcpt", "core_final_validation2")
-    return Drive(*hooks, decide=decide, options=options or Options()).message("bob@x", "carol@x")
+    drive = Drive(*hooks, decide=decide, options=options or Options())
+    drive.refuse_to_send.update(refuse_to_send)
+    return drive.message("bob@x", "carol@x")
 
 
 def refuse(code: int, note: str | None = None, disconnect: bool = False) -> Callable[[RunHook], object]:
@@ -110,13 +114,13 @@ def test_row_5_the_final_validations_status(status: object, code: int) -> None:
     assert (outcome.reply.code if outcome.reply else 0) == code
 
 
-def test_row_6_different_messages_are_a_tempfail() -> None:
+def test_row_6_different_messages_that_can_not_be_sent_are_a_tempfail() -> None:
     def decide(request: RunHook) -> object:
         if request.hook.name == "validate_data_spool_each_rcpt":
             request.args[0].content.headers.append("X-To", [request.args[0].content.rcptto])  # type: ignore[attr-defined]
         return None
 
-    outcome = answered(decide)
+    outcome = answered(decide, refuse_to_send={"carol@x"})
     assert outcome.action is Action.TEMPFAIL
     assert outcome.reply is not None
     assert (outcome.reply.code, outcome.reply.xcode) == (451, "4.3.5")

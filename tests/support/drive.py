@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 
-from lumilter.errors import ScriptError
+from lumilter.errors import ScriptError, SplitError
 from lumilter.session.events import Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
+from lumilter.session.routing import Routing
 from lumilter.session.session import Session
-from lumilter.session.steps import HookDone, Module, Pause, RunHook
+from lumilter.session.split import Outgoing
+from lumilter.session.steps import HookDone, Module, Pause, Recall, Recalled, RunHook, Send
 from lumilter.session.verdict import Options
 
 Decide = Callable[[RunHook], object]
@@ -32,6 +34,7 @@ class Drive:
         options: Options | None = None,
         modules: Sequence[Module] = (),
         peer_context: Callable[[str], Mapping[str, str]] = lambda address: {},
+        routing: Routing | None = None,
     ) -> None:
         numbers = itertools.count(1)
         self.session = Session(
@@ -39,7 +42,14 @@ class Drive:
             options or Options(),
             lambda: f"id-{next(numbers)}",
             peer_context,
+            routing or Routing(),
+            lambda: bool(self.remembered),
         )
+        self.remembered: set[str] = set()
+        """Keys of recipients that were served before."""
+        self.sent: list[Outgoing] = []
+        self.refuse_to_send: set[str] = set()
+        """Addresses that no server takes."""
         self.decide = decide
         self.ran: list[str] = []
         self.requests: list[RunHook] = []
@@ -54,6 +64,13 @@ class Drive:
                 if isinstance(request, Pause):
                     self.paused.append(request.seconds)
                     request = steps.send(None)
+                    continue
+                if isinstance(request, Recall):
+                    request = steps.send(Recalled(frozenset(request.keys) & self.remembered))
+                    continue
+                if isinstance(request, Send):
+                    problem = self.send(request)
+                    request = steps.throw(problem) if problem else steps.send(None)
                     continue
                 self.ran.append(f"{request.module.name}.{request.hook.name}")
                 self.requests.append(request)
@@ -75,3 +92,12 @@ class Drive:
             if outcome.reply is not None and not isinstance(event, Rcpt):
                 break
         return outcome
+
+    def send(self, request: Send) -> SplitError | None:
+        """As a mailer does it: message by message, each recipient that was served is remembered."""
+        for message in request.messages:
+            if self.refuse_to_send & set(message.recipients):
+                return SplitError("the server is down")
+            self.sent.append(message)
+            self.remembered.update(message.keys)
+        return None

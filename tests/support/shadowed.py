@@ -31,7 +31,7 @@ class Shadowed:
         """All of these events on one connection, which goes on as an MTA's does; what they would have led to."""
         engine = self.running.engine
         session = ShadowSession(
-            engine.host.modules, engine.setup.options, engine.new_id, self.peer_context, self.is_shadow
+            engine.host.modules, engine.setup.options, engine.host.new_id, self.peer_context, self.is_shadow
         )
         engine.sessions.add(session)
         conversation = Conversation(engine, session)

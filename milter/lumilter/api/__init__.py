@@ -4,6 +4,23 @@ The law: one file per Momentum package, nothing in it but declarations with thei
 an adapter or the session.
 """
 
-from lumilter.api import core, dumper, extended_message, extended_vctx, msys, objects, pbp, pcre
+from lumilter.api import (
+    core,
+    dumper,
+    extended_message,
+    extended_vctx,
+    message_content,
+    message_making,
+    message_part,
+    message_routing,
+    message_sending,
+    msys,
+    objects,
+    pbp,
+    pcre,
+)
 
-__all__ = ["core", "dumper", "extended_message", "extended_vctx", "msys", "objects", "pbp", "pcre"]
+__all__ = [
+    "core", "dumper", "extended_message", "extended_vctx", "message_content", "message_making", "message_part",
+    "message_routing", "message_sending", "msys", "objects", "pbp", "pcre",
+]  # fmt: skip

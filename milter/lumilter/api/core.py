@@ -42,7 +42,6 @@ constants(
         "EC_MSG_ENV_FROM": ENV_FROM,
         "EC_MSG_ENV_TO": ENV_TO,
         "EC_MSG_ENV_COMPLETE": ENV_COMPLETE,
-        "EC_MSG_RENDER_OMIT_DOT": 1,
         "P_INTERNAL": 0,
         "P_ESMTP": P_ESMTP,
         "FAILED": -1,

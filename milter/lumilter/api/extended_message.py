@@ -12,6 +12,7 @@ from lumilter.errors import LumilterError
 from lumilter.registry import api
 from lumilter.session import address as addresses
 from lumilter.session.address import Path
+from lumilter.session.headers import HeaderList
 from lumilter.session.mail import Endpoint, MailMessage
 from lumilter.session.strings import EcString
 from lumilter.session.verdict import reply
@@ -86,22 +87,9 @@ def header(
     value "" deletes every header of that name; a table is several headers. mode: "replace" (default: the others of that
     name go, the new one comes last), "append", "prepend" (before all headers). Returns true if anything changed.
     """
-    headers = msg.content.headers
     if value is None:
-        return headers.get(hdr)
-    if value == "":
-        return headers.delete(hdr)
-    values = [value] if isinstance(value, str) else value
-    match (mode or "replace").lower():
-        case "replace":
-            headers.replace(hdr, values)
-        case "append":
-            headers.append(hdr, values)
-        case "prepend":
-            headers.prepend(hdr, values)
-        case other:
-            raise LumilterError(f"mode {other!r} is none of replace, append, prepend")
-    return True
+        return msg.content.headers.get(hdr)
+    return change_header(msg.content.headers, hdr, value, mode)
 
 
 @api("msg:listener_addr", package=PACKAGE, phases=CONTENT, also="mailfrom, rcptto, set_binding")
@@ -146,8 +134,30 @@ def address_header(msg: MailMessage, headername: str, component: str | None = No
 
     component: "all" (default, the whole address), "localpart", "user", "detail" (of user+detail) or "domain".
     """
-    found = []
-    for text in msg.content.headers.undecoded(headername):  # an encoded word can't spell an address
+    return addresses_in(msg.content.headers, headername, component)
+
+
+def change_header(headers: HeaderList, name: str, value: str | list[str], mode: str | None) -> bool:
+    """Set, add or delete a header; whether anything changed."""
+    if value == "":
+        return headers.delete(name)
+    values = [value] if isinstance(value, str) else value
+    match (mode or "replace").lower():
+        case "replace":
+            headers.replace(name, values)
+        case "append":
+            headers.append(name, values)
+        case "prepend":
+            headers.prepend(name, values)
+        case other:
+            raise LumilterError(f"mode {other!r} is none of replace, append, prepend")
+    return True
+
+
+def addresses_in(headers: HeaderList, name: str, component: str | None) -> list[str]:
+    """That component of the addresses in every header of that name."""
+    found: list[str] = []
+    for text in headers.undecoded(name):  # an encoded word can't spell an address
         found.extend(addresses.addresses(text, component or "all"))
     return found
 

@@ -14,7 +14,7 @@ from lumilter.errors import LumilterError
 from lumilter.registry import api, field, lua_class, writer
 from lumilter.session.context import ValidateContext
 from lumilter.session.mail import P_ESMTP, AcceptConstruct, Endpoint, ListNode, MailMessage
-from lumilter.session.strings import EcString
+from lumilter.session.strings import EcString, IoObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +208,28 @@ def buffer(string: EcString) -> bytes:
 @writer("ec_string.buffer")
 def write_buffer(string: EcString, value: bytes) -> None:
     string.buffer = value
+
+
+@field("ec_string.type", package=CORE)
+def string_type(string: EcString) -> int:
+    """One of msys.core.STRING_TYPE_*; what functions write goes where it says."""
+    return string.type
+
+
+@writer("ec_string.type")
+def write_string_type(string: EcString, value: int) -> None:
+    string.type = value
+
+
+@field("ec_string.backing", package=CORE)
+def backing(string: EcString) -> IoObject | None:
+    """The io_object that takes what functions write into the string; nil where the string does."""
+    return string.backing
+
+
+@writer("ec_string.backing")
+def write_backing(string: EcString, value: IoObject | None) -> None:
+    string.backing = value
 
 
 @field("ec_string.len", package=CORE)

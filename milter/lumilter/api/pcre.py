@@ -61,8 +61,11 @@ def _searched(subject: bytes, search: Callable[[], Found]) -> Found | Failure | 
 
 
 def _table(found: pcre.Match | None) -> dict[int | str, bytes] | None:
-    if found is None:
-        return None
+    return None if found is None else as_table(found)
+
+
+def as_table(found: pcre.Match) -> dict[int | str, bytes]:
+    """A match as scripts get it."""
     last = max(n for n, group in enumerate(found.groups) if group is not None)
     table: dict[int | str, bytes] = {n: group or b"" for n, group in enumerate(found.groups[: last + 1])}
     return table | {name: found.groups[n] or b"" for name, n in found.names.items()}

@@ -185,6 +185,7 @@ class _Policy:
             engine.setup.options,
             lambda: f"{next(numbers):02X}/00-00000-00000000",  # the same on both sides
             engine.setup.peer_context,
+            routing=engine.setup.routing,
         )
         engine.sessions.add(session)
         conversation = Conversation(engine, session)

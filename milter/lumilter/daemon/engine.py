@@ -14,7 +14,7 @@ from typing import Any
 
 import lumilter.api  # noqa: F401  (fills the registry)
 from lumilter.calls import Here
-from lumilter.host.host import Host, LuaSettings, Script, momentum_ids
+from lumilter.host.host import Host, LuaSettings, Script
 from lumilter.loop import Loop
 from lumilter.services import Services
 from lumilter.session import phases, shadow
@@ -32,6 +32,7 @@ from lumilter.session.events import (
     Rcpt,
 )
 from lumilter.session.needs import Edits, Needs
+from lumilter.session.routing import Routing
 from lumilter.session.session import Session
 from lumilter.session.shadow import ShadowSession
 from lumilter.session.verdict import Options
@@ -46,9 +47,9 @@ Observer = Callable[[Session, Event, Outcome], None]
 class Setup:
     """Everything an engine is made of.
 
-    peer_context: the configured connection variables for a client's address. print_line: gets each printed line.
-    is_shadow: whether a client's sessions are in shadow (session.shadow); None where none ever is. all_shadow: whether
-    everybody's are. observe: is told what would have been answered.
+    peer_context: the configured connection variables for a client's address. routing: bindings.
+    print_line: gets each printed line. is_shadow: whether a client's sessions are in shadow (session.shadow); None where none ever is. all_shadow:
+    whether everybody's are. observe: is told what would have been answered.
     """
 
     scripts: Sequence[Script]
@@ -56,6 +57,7 @@ class Setup:
     options: Options = field(default_factory=Options)
     services: Services = field(default_factory=Services)
     peer_context: Callable[[str], Mapping[str, str]] = lambda address: {}
+    routing: Routing = field(default_factory=Routing)
     is_shadow: Callable[[str], bool] | None = None
     all_shadow: bool = False
     print_line: Callable[[Here, str], None] = lambda here, text: None
@@ -75,7 +77,6 @@ class Engine:
         self._own_loop = loop is None
         if self._own_loop:
             self.loop.start()
-        self.new_id = momentum_ids()
         self.sessions: set[Session] = set()
         """Those of open connections."""
         self.messages = 0
@@ -110,10 +111,13 @@ class Engine:
         """A new connection; any thread."""
         setup = self.setup
         session: Session
+        modules, new_id, mail = self.host.modules, self.host.new_id, setup.services.mail
         if setup.is_shadow is None:
-            session = Session(self.host.modules, setup.options, self.new_id, setup.peer_context)
+            session = Session(modules, setup.options, new_id, setup.peer_context, setup.routing, mail.remembers)
         else:
-            session = ShadowSession(self.host.modules, setup.options, self.new_id, setup.peer_context, setup.is_shadow)
+            session = ShadowSession(
+                modules, setup.options, new_id, setup.peer_context, setup.is_shadow, setup.routing, mail.remembers
+            )
         self.sessions.add(session)
         return Conversation(self, session)
 

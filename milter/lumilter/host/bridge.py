@@ -131,7 +131,7 @@ class Bridge:
         def call(mask: int, *args: Any) -> tuple[Any, ...]:
             try:
                 args = self._arguments(mask, args)
-                if enforced is not None and here.phase not in enforced:
+                if enforced is not None and here.phase not in enforced and not (args and _is_made(args[0])):
                     return False, phase_error(function, here.phase)
                 if method:
                     target, args = args[0] if args else None, args[1:]
@@ -248,6 +248,11 @@ class Bridge:
 def _optional(convert: Callable[[Any], Any], default: Any) -> Callable[[Any], Any]:
     """A script leaves an argument out by nil as well."""
     return lambda value: default if value is None else convert(value)
+
+
+def _is_made(target: Any) -> bool:
+    """What a script made itself is in no phase."""
+    return bool(getattr(target, "made", False))
 
 
 def phase_error(function: Function, phase: str) -> str:

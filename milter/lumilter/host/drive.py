@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lumilter.calls import Here
-from lumilter.errors import ScriptError
+from lumilter.errors import ScriptError, SplitError
+from lumilter.host import mailing
 from lumilter.session.session import Session
-from lumilter.session.steps import HookDone, Pause, RunHook
+from lumilter.session.steps import HookDone, Pause, Recall, Recalled, Request, RunHook, Send
 
 if TYPE_CHECKING:
     from lumilter.host.host import Host
@@ -73,10 +74,14 @@ class Drive:
                 self._perform(request)
         self._inside = False
 
-    def _perform(self, request: RunHook | RunLua | Pause) -> None:
+    def _perform(self, request: Request | RunLua) -> None:
         host = self._host
         if isinstance(request, Pause):
             host.loop.at(time.monotonic() + request.seconds, lambda: self.go_on(self._steps.send, None))
+            return
+        if isinstance(request, Recall | Send):
+            assert self._session is not None
+            mailing.perform(host, request, self._session, self._performed)
             return
         self._request, self._begun = request, time.perf_counter()
         self._waited: dict[str, float] = {}
@@ -86,6 +91,10 @@ class Drive:
             begin = host.begin(request, self._session)
             here = Here(request.hook.phase, request.module.name, self._session)
         host.tasks.start(begin, here, self._done, self._failed, self._waited)
+
+    def _performed(self, answer: Recalled | SplitError | None) -> None:
+        """What was asked of the mailer."""
+        self.go_on(self._steps.throw if isinstance(answer, SplitError) else self._steps.send, answer)
 
     def _done(self, values: tuple[Any, ...]) -> None:
         self.go_on(self._steps.send, HookDone(values[0] if values else None, self._ended()))

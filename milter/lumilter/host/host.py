@@ -25,7 +25,7 @@ from lumilter.host.values import from_wire, to_wire
 from lumilter.loop import Loop
 from lumilter.session import phases
 from lumilter.session.session import Session
-from lumilter.session.steps import HookDone, Module, Pause, RunHook
+from lumilter.session.steps import HookDone, Module, Pause, Request, RunHook
 
 log = logging.getLogger("lumilter.script")
 
@@ -64,6 +64,7 @@ class Host:
         self.positions = Positions(self.state)
         self.bridge = Bridge(self.state, services, self.tasks.hold)
         self.bridge.here.host = self
+        self.new_id = self.bridge.here.new_id = momentum_ids()
         self.tasks.bridge = self.bridge
         self.state.boot.print = lambda text: echo(self.bridge.here, from_wire(text))
         self.modules: list[Module] = []
@@ -138,7 +139,7 @@ class Host:
         steps: Generator[Any, Any, Any],
         answer: Callable[[Any], None],
         session: Session | None = None,
-        first: RunHook | RunLua | Pause | None = None,
+        first: Request | RunLua | None = None,
     ) -> None:
         """Run a generator to its end: answer gets what it returns, or the exception that it raises.
 

@@ -21,6 +21,7 @@ _NAME = re.compile(rb"[!-9;-~]+")
 _BREAK = re.compile(rb"\r\n|\n|\r")
 _BREAK_TEXT = re.compile("\r\n|\n|\r")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL_OCTETS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _LINE_LIMIT = 998
 """RFC 5322 2.1.1: octets in a line without CRLF. MTAs split longer ones, in the middle of a word if need be."""
 
@@ -113,6 +114,10 @@ class HeaderList:
         twin._fields = self._fields
         return twin
 
+    def is_shared(self, other: HeaderList) -> bool:
+        """Whether neither was changed since one was copied from the other, or both from a third."""
+        return self._fields is other._fields
+
     def is_same(self, other: HeaderList) -> bool:
         """Whether both hold the same fields, byte for byte, in the same order."""
         if self._fields is other._fields:
@@ -202,6 +207,14 @@ def _made(name: str, values: Sequence[str]) -> list[Header]:
     if not _NAME.fullmatch(raw):
         raise HeaderError(f"{name!r} is not a header name (RFC 5322: printable ASCII without space and colon)")
     return [Header(raw, b" " + _value(text, len(raw) + 2)) for text in values]
+
+
+def raw_value(octets: bytes) -> bytes:
+    """A script's own bytes as a field's raw value: encoded by whoever made them, on lines that continue the field."""
+    octets = _CONTROL_OCTETS.sub(b"?", octets)
+    first, *rest = _BREAK.split(octets)
+    folded = [line if line[:1] in (b" ", b"\t") else b" " + line for line in rest if line.strip(b" \t")]
+    return b"\n".join([b" " + first.lstrip(b" \t"), *folded])
 
 
 def _value(text: str, indent: int) -> bytes:

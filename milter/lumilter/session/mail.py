@@ -12,6 +12,7 @@ from lumilter.session.address import Path
 from lumilter.session.context import ValidateContext
 from lumilter.session.headers import HeaderList
 from lumilter.session.message import Message
+from lumilter.session.routing import Route
 
 P_ESMTP = 2
 """recv_method and accept_construct.protocol of mail that came by SMTP (msys.core.P_ESMTP)."""
@@ -65,6 +66,8 @@ class MailMessage:
     discarded: str | None = None
     held: str | None = None
     own: bool = False
+    made: bool = False
+    route: Route = field(default_factory=Route)
 
     @property
     def conn(self) -> dict[str, str]:
@@ -77,12 +80,37 @@ class MailMessage:
         content.rcptto = address
         return MailMessage(
             ident, self.batch_id, self.ac, content, dict(self.mess), self.code, self.priority, self.recv_method,
-            self.discarded, self.held, own=True,
+            self.discarded, self.held, own=True, route=self.route.copy(),
         )  # fmt: skip
 
     def forget(self) -> None:
         """Let go of headers and body. A script may hold the object long after; the envelope and the contexts stay."""
         self.content.forget()
+
+
+P_INTERNAL = 0
+"""recv_method of a message that a script made (msys.core.P_INTERNAL)."""
+
+
+def script_message(ident: str) -> MailMessage:
+    """An empty message of a script's own."""
+    vctx = ValidateContext()
+    content = Message(HeaderList(), b"", "", "")
+    content.made = True
+    return MailMessage(
+        ident, ident, AcceptConstruct("", vctx), content, vctx.mess, recv_method=P_INTERNAL, own=True, made=True
+    )
+
+
+def copy_of(message: MailMessage, ident: str) -> MailMessage:
+    """A message of a script's own with the content, the envelope and the contexts of another one."""
+    copy = script_message(ident)
+    copy.content = message.content.view()
+    copy.mess.update(message.mess)
+    copy.conn.update(message.conn)
+    copy.content.made = True
+    copy.priority = message.priority
+    return copy
 
 
 def new_message(ident: str, ac: AcceptConstruct, sender: Path) -> MailMessage:

@@ -16,15 +16,16 @@ END_OF_DATA = b"\r\n.\r\n"
 class Message:
     """headers, body: the content, body with CRLF line ends; a long one is a view of a file.
 
-    mailfrom, rcptto: addresses without angle brackets.
+    mailfrom, rcptto: addresses without angle brackets. made: a script made it.
     """
 
-    __slots__ = ("_body", "_readable", "_readable_of", "_top", "headers", "mailfrom", "rcptto")
+    __slots__ = ("_body", "_readable", "_readable_of", "_top", "headers", "made", "mailfrom", "rcptto")
 
     def __init__(self, headers: HeaderList, body: Buffer, mailfrom: str, rcptto: str) -> None:
         self.headers = headers
         self.mailfrom = mailfrom
         self.rcptto = rcptto
+        self.made = False
         self._body = body
         self._top: Part | None = None
         self._readable: Part | None = None
@@ -59,11 +60,11 @@ class Message:
         """The top of the MIME tree; of a writable one there is one, as long as the body is not replaced as a whole."""
         if not writable:
             if self._readable is None or self._readable_of is not self.body:
-                self._readable = read_message(self.headers, self.body, Tree(writable=False))
+                self._readable = read_message(self.headers, self.body, Tree(writable=False, whole=True, made=self.made))
                 self._readable_of = self.body
             return self._readable
         if self._top is None:
-            self._top = read_message(self.headers, self.body, Tree(writable=True))
+            self._top = read_message(self.headers, self.body, Tree(writable=True, whole=True, made=self.made))
         return self._top
 
     def set_raw(self, raw: bytes) -> None:

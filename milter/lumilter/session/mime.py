@@ -46,6 +46,10 @@ class Tree:
     changed: bool = False
     attached: bool = True
     """The message still has this tree's body."""
+    whole: bool = False
+    """The top is a whole message, not a part that a script made."""
+    made: bool = False
+    """A script made it, and may use it in every phase."""
 
 
 @dataclass(eq=False, slots=True)
@@ -71,6 +75,10 @@ class Part:
     """The whole entity as it came, as long as nothing in it was touched."""
     section: Buffer = b""
     """The header section as it came; `headers` once somebody has asked for them."""
+    given: bytes | None = None
+    """What a script gave for the body of a part of its own, of which given_start to given_end are the body."""
+    given_start: int = 0
+    given_end: int = 0
     _headers: HeaderList | None = None
 
     # --- looking -----------------------------------------------------------------------------------------------------
@@ -109,6 +117,11 @@ class Part:
         return Parameters.parse(found[0]) if found else Parameters("")
 
     @property
+    def made(self) -> bool:
+        """A script made the message that it is in."""
+        return self.tree.made
+
+    @property
     def boundary(self) -> str:
         """Of a multipart, "" for anything else."""
         content_type = self.content_type
@@ -119,6 +132,16 @@ class Part:
     def is_text(self) -> bool:
         """Whether it is a leaf of type text/*."""
         return self.children is None and self.content_type.value.startswith("text/")
+
+    @property
+    def is_container(self) -> bool:
+        """Whether it is a multipart that can take more parts."""
+        return self.children is not None and (bool(self.delimiters) or not self.children)
+
+    @property
+    def body_size(self) -> int:
+        """Bytes of the body."""
+        return sum(map(len, self.body_pieces()))
 
     @property
     def next(self) -> Part | None:
@@ -183,12 +206,16 @@ class Part:
 
     # --- changing ----------------------------------------------------------------------------------------------------
 
-    def touch(self) -> None:
-        """Something in this part is about to change. Raises MimeError where it must not."""
+    def check_writable(self) -> None:
+        """Raises MimeError where this part must not be changed."""
         if not self.tree.writable:
             raise MimeError("this MIME part is read-only: msg:mime(false) gives a tree that can be changed")
         if not self.tree.attached:
             raise MimeError("this MIME part is no longer in the message: call msg:mime(false) again")
+
+    def touch(self) -> None:
+        """Something in this part is about to change. Raises MimeError where it must not."""
+        self.check_writable()
         self.tree.changed = True
         part: Part | None = self
         while part is not None:
@@ -206,9 +233,17 @@ class Part:
         self.body, self.children, self.delimiters, self.preamble, self.closing = body, None, [], b"", b""
         read_body(self, 0, [MAX_PARTS])
 
+    def set_raw(self, raw: bytes) -> None:
+        """New headers and a new body."""
+        header_end, body_start = split(raw)
+        self.touch()
+        self.headers = HeaderList(raw_fields(raw[:header_end]))
+        self.separator = raw[header_end:body_start]
+        self.set_body(raw[body_start:])
+
     def insert(self, at: int, child: Part) -> None:
         """Put a part that is in no tree among the children. Raises MimeError."""
-        if self.children is None or (self.children and not self.delimiters):
+        if self.children is None or not self.is_container:
             raise MimeError(f"a part of type {self.content_type.value} has no children")
         if child.parent is not None or any(part is child for part in self._ancestors()):
             raise MimeError("the part is in a tree already: unlink it first")
@@ -279,6 +314,11 @@ class Part:
         while part is not None:
             yield part
             part = part.parent
+
+
+def index_of(part: Part) -> int:
+    """Which of its parent's children it is."""
+    return _index(part.parent.children or [], part) if part.parent else 0
 
 
 def _index(parts: list[Part], wanted: Part) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote_to_bytes
 
 from lumilter.session import rfc2047
 
@@ -23,6 +22,7 @@ _WHITE = re.compile(r"\s*")
 _UNQUOTED = re.compile(r"[^;]*")
 _SPACE = re.compile(r"[\s;]*")
 _COMMENT = re.compile(r"\((?:[^()\\]|\\.)*+\)", re.DOTALL)
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SECTION = re.compile(r"(?P<name>[^*]+)(?:\*(?P<number>[0-9]{1,3}))?(?P<encoded>\*)?")
 
 
@@ -108,7 +108,7 @@ def _decoded(numbered: dict[int, tuple[str, bool]]) -> str | None:
         if encoded and number == 0 and value.count("'") >= 2:
             charset, _, value = value.split("'", 2)
         octets = value.encode("utf-8", "surrogateescape")
-        raw.append(unquote_to_bytes(octets) if encoded else octets)
+        raw.append(_PERCENT.sub(lambda found: bytes([int(found[1], 16)]), octets) if encoded else octets)
     joined = b"".join(raw)
     text = rfc2047.text_in(charset.lower(), joined) if charset else None
     return joined.decode("utf-8", "surrogateescape") if text is None else text

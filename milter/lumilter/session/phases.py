@@ -10,7 +10,8 @@ The law: every hook is named here once, and the session machine reads this table
     Data            validate_rcptto_list, validate_rcptto_list_final
     EndOfMessage    validate_data, validate_data_spool, then for each recipient core_pre_msg_each_rcpt,
                     validate_data_spool_each_rcpt, core_post_msg_each_rcpt, validate_set_binding,
-                    core_final_validation2, core_final_validation, core_post_final_validation
+                    core_final_validation2, core_final_validation, core_post_final_validation,
+                    core_config_get_message_routing_domain
     Close           validate_dealloc
 
 Source: Momentum's manual, "Policy Scriptlets" (callouts) and the pages of the core hooks.
@@ -40,6 +41,9 @@ class Arg(Enum):
     MSG = "ec_message"
     STR = "the string of the SMTP command"
     LIST = "the recipients as a list node"
+    CLOSURE = "the module's infrastructure, of which there is none here: nil"
+    BUFFER = "an ec_string to write into"
+    LENGTH = "how many bytes the buffer may get"
 
 
 class Result(Enum):
@@ -47,6 +51,7 @@ class Result(Enum):
 
     VALIDATE = "VALIDATE_CONT, VALIDATE_DONE or VALIDATE_AGAIN; nothing is VALIDATE_CONT"
     STATUS = "EC_HOOK_CONT, EC_HOOK_DONE (reject) or EC_HOOK_RETRY (tempfail)"
+    ROUTE = "not zero: the buffer has the routing domain, and no other module is asked"
     IGNORED = "no meaning"
 
 
@@ -87,7 +92,11 @@ EACH_RCPT = (
     Hook("core_final_validation2", "final_validation", _MESSAGE, Result.STATUS, each_rcpt=True),
     Hook("core_final_validation", "final_validation", _MESSAGE, Result.IGNORED, each_rcpt=True),
     Hook("core_post_final_validation", "final_validation", _MESSAGE, Result.IGNORED, each_rcpt=True),
-)
+    Hook(
+        "core_config_get_message_routing_domain", "set_binding", (Arg.CLOSURE, Arg.MSG, Arg.BUFFER, Arg.LENGTH),
+        Result.ROUTE, each_rcpt=True,
+    ),
+)  # fmt: skip
 DEALLOC = Hook("validate_dealloc", "dealloc", (), Result.IGNORED)
 
 SETUP = (
@@ -117,7 +126,6 @@ NOT_CALLED = {
     "core_log_transient_failure_v1": "delivery is Postfix's; a milter is not told of it",
     "core_pre_mailq_message_requeue": "the queue is Postfix's; a milter is not told of it",
     "core_ec_message_enqueue": "the queue is Postfix's; a milter is not told of it",
-    "core_config_get_message_routing_domain": "routing belongs to the MTA in this version",
     "core_get_outbound_tls_parameters": "outbound SMTP is the MTA's; use smtp_tls_policy_maps in Postfix",
     "core_smtp_tls_reporting": "outbound SMTP is the MTA's",
     "ac_auth_perform_auth": "AUTH is the MTA's",

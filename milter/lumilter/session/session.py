@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
 from lumilter.errors import LimitError, ScriptError, SplitError
-from lumilter.session import context, phases, verdict
+from lumilter.session import context, phases, routing, split, verdict
 from lumilter.session.address import Path
 from lumilter.session.context import ValidateContext
 from lumilter.session.diff import content_edits
@@ -42,8 +42,25 @@ from lumilter.session.mail import (
     linked,
     new_message,
 )
+from lumilter.session.mime import Buffer
 from lumilter.session.phases import Arg, Hook, Result
-from lumilter.session.steps import Envelope, HookDone, HookRun, Module, Pause, RunHook, Steps, Trace
+from lumilter.session.routing import Routing
+from lumilter.session.split import Outgoing
+from lumilter.session.steps import (
+    Answer,
+    Envelope,
+    HookDone,
+    HookRun,
+    Module,
+    Pause,
+    Recall,
+    Recalled,
+    Request,
+    RunHook,
+    Send,
+    Steps,
+    Trace,
+)
 from lumilter.session.strings import EcString
 
 
@@ -51,7 +68,8 @@ class Session:
     """One client's connection.
 
     modules: in the order in which they were registered. new_id: makes Momentum-style identifiers. peer_context: the
-    configured connection variables for a client address.
+    configured connection variables for a client address. remembers: whether any recipient's message is remembered as
+    sent (steps.Recall).
     """
 
     def __init__(
@@ -60,11 +78,15 @@ class Session:
         options: verdict.Options,
         new_id: Callable[[], str],
         peer_context: Callable[[str], Mapping[str, str]] = lambda address: {},
+        routing: Routing = Routing(),  # noqa: B008 (immutable)
+        remembers: Callable[[], bool] = lambda: False,
     ) -> None:
         self.modules = modules
         self.options = options
         self.new_id = new_id
         self.peer_context = peer_context
+        self.routing = routing
+        self.remembers = remembers
         self.vctx = ValidateContext()
         self.ac = AcceptConstruct(new_id(), self.vctx)
         self.recipients = Recipients()
@@ -73,10 +95,13 @@ class Session:
         self.client_name = ""
         self.messages: list[MailMessage] = []
         """The messages of the last EndOfMessage, one for each recipient that is left."""
+        self.sent: list[Outgoing] = []
+        """What was sent instead of staying on the MTA's message, at the last EndOfMessage."""
         self.envelope = Envelope()
         self.trace = Trace()
         self.shadow = False
         """The MTA is told to go on whatever is decided (session.shadow)."""
+        self._buffer = EcString()
         self._closing = False
         self._called: set[str] = set()
         """Modules whose Lua code ran: only those get validate_dealloc."""
@@ -90,6 +115,13 @@ class Session:
     def queue_id(self) -> str:
         """The MTA's queue id, "" before it has one."""
         return self.macros.get("i", "")
+
+    @property
+    def trace_line(self) -> str:
+        """What a Received field says about the client: RFC 5321 4.4, as far as it is known."""
+        client = f"{self.client_name or 'unknown'} [{self.ac.remote.address}]"
+        ident = f" id {self.queue_id}" if self.queue_id else ""
+        return f"from {self.helo or 'unknown'} ({client}) by lumilter with ESMTP{ident}"
 
     def handle(self, event: Event) -> Steps:
         """Run everything that belongs to one event."""
@@ -203,15 +235,17 @@ class Session:
         if message is None:  # no MAIL was seen: the MTA joined in the middle of a session
             return CONTINUE
         self._first_recipient()
-        headers = HeaderList(Header(name, value) for name, value in event.headers)
-        message.content.headers = headers.copy()
+        received = HeaderList(Header(name, value) for name, value in event.headers)
+        message.content.headers = received.copy()
+        message.content.headers.delete(routing.HEADER.decode())  # a client's own must not be obeyed
         message.content.body = event.body
-        self.messages = []
+        self.messages, self.sent = [], []
         addresses = tuple(_canonical(recipient.received) for recipient in self.recipients.received)
         self.envelope = replace(self.envelope, recipients=addresses)
         outcome = yield from self._hooks(phases.MESSAGE, "", message)
+        members: list[tuple[Recipient, MailMessage]] = []
         if outcome is None and message.discarded is None:
-            outcome = yield from self._each_recipient(message)
+            outcome = yield from self._each_recipient(message, members)
         if self.vctx.tcost:
             yield from self._tarpit()
         if outcome is not None:
@@ -221,13 +255,18 @@ class Session:
             self.envelope = replace(self.envelope, discarded=why)
             return verdict.DISCARD
         try:
-            edits = self._edits(headers, event.body)
+            stays = yield from self._part_ways(members, received, event.body)
+            if stays is None:
+                return verdict.DISCARD
+            return verdict.accepted(self._edits(stays, received, event.body))
         except SplitError as error:
             self.trace.errors.append(error)
             return verdict.of_split(error)
-        return verdict.accepted(edits)
 
-    def _each_recipient(self, message: MailMessage) -> Generator[RunHook | Pause, HookDone | None, Outcome | None]:
+    def _each_recipient(
+        self, message: MailMessage, members: list[tuple[Recipient, MailMessage]]
+    ) -> Generator[Request, Answer, Outcome | None]:
+        """Run the hooks of each recipient; those that are left, with their messages, are put into `members`."""
         shared = self.vctx.mess
         for recipient in list(self.recipients):
             own = message.for_recipient(recipient.address, message.id if not self.messages else self.new_id())
@@ -244,26 +283,64 @@ class Session:
                 self.recipients.drop(recipient)
                 own.forget()
             elif recipient in self.recipients.wanted:
+                self._route(own)
                 self.messages.append(own)
+                members.append((recipient, own))
                 recipient.address = own.content.rcptto
         return None
 
-    def _edits(self, headers: HeaderList, body: bytes | memoryview) -> tuple[Edit, ...]:
-        """What turns the message that the MTA holds into the one that the scripts made."""
-        first = self.messages[0]
-        for other in self.messages[1:]:
-            if not (
-                first.content.same_content(other.content)
-                and first.content.mailfrom == other.content.mailfrom
-                and first.held == other.held
-            ):
-                raise SplitError("recipients need different messages, which this server can't split yet")
-        edits: list[Edit] = content_edits(headers, body, first.content)
-        if first.content.mailfrom != self.envelope.sender:
-            edits.append(ChangeSender(first.content.mailfrom))
+    def _route(self, message: MailMessage) -> None:
+        value = self.routing.header(message.route, message.priority)
+        if value:
+            message.content.headers.prepend(routing.HEADER.decode(), [value.decode()])
+
+    def _part_ways(
+        self, members: list[tuple[Recipient, MailMessage]], headers: HeaderList, body: Buffer
+    ) -> Generator[Request, Answer, MailMessage | None]:
+        """Send what can't stay on the MTA's message, and take its recipients off it; what stays, None for nothing."""
+        found = split.groups(members, body)
+        if len(found) == 1 and not self.remembers():
+            return found[0].message
+        received = split.digest(headers, body, self.envelope.sender)
+        keys = {recipient: split.key(received, recipient) for recipient, _ in members}
+        recalled = yield Recall(tuple(keys.values()))
+        assert isinstance(recalled, Recalled)
+        for group in found:
+            served = [member for member in group.members if keys[member[0]] in recalled.keys]
+            group.members = [member for member in group.members if member not in served]
+            for recipient, _ in served:  # by a try that did not come to its end
+                self.recipients.drop(recipient)
+        found = [group for group in found if group.members]
+        if not found:
+            self.envelope = replace(self.envelope, discarded="every recipient was served by an earlier try")
+            return None
+        stays = split.staying(found)
+        others = [group for group in found if group is not stays]
+        self.sent = [self._outgoing(group, keys) for group in others]
+        if self.sent:
+            yield Send(tuple(self.sent))
+        for group in others:
+            for recipient, _ in group.members:
+                self.recipients.drop(recipient)
+        return stays.message
+
+    def _outgoing(self, group: split.Group, keys: Mapping[Recipient, str]) -> Outgoing:
+        content = group.message.content
+        return Outgoing(
+            sender=content.mailfrom,
+            recipients=tuple(recipient.address for recipient, _ in group.members),
+            keys=tuple(keys[recipient] for recipient, _ in group.members),
+            content=content.pieces(),
+        )
+
+    def _edits(self, message: MailMessage, headers: HeaderList, body: Buffer) -> tuple[Edit, ...]:
+        """What turns the message that the MTA holds into this one."""
+        edits: list[Edit] = content_edits(headers, body, message.content)
+        if message.content.mailfrom != self.envelope.sender:
+            edits.append(ChangeSender(message.content.mailfrom))
         edits.extend(self._recipient_edits())
-        if first.held is not None:
-            edits.append(Quarantine(first.held))
+        if message.held is not None:
+            edits.append(Quarantine(message.held))
         return tuple(edits)
 
     def _recipient_edits(self) -> list[Edit]:
@@ -279,7 +356,7 @@ class Session:
 
     def _hooks(
         self, hooks: Sequence[Hook], text: str, message: MailMessage | None
-    ) -> Generator[RunHook | Pause, HookDone | None, Outcome | None]:
+    ) -> Generator[Request, Answer, Outcome | None]:
         """Run hooks in order until one decides against the command; None is "go on"."""
         self.vctx.begin_phase()
         for hook in hooks:
@@ -301,6 +378,8 @@ class Session:
                 if hook.result is Result.STATUS and (refused := verdict.of_status(done)):
                     self.trace.decided = hook.phase, module.name
                     return refused
+                if hook.result is Result.ROUTE and self._routed(message, done):
+                    break
                 if hook.result is Result.VALIDATE and done == phases.VALIDATE_DONE:
                     break
             if refused := verdict.of_context(self.vctx):
@@ -316,7 +395,7 @@ class Session:
 
     def _run(
         self, module: Module, hook: Hook, text: str, message: MailMessage | None
-    ) -> Generator[RunHook | Pause, HookDone | None, object]:
+    ) -> Generator[Request, Answer, object]:
         """Run one hook of one module, again as long as it says VALIDATE_AGAIN."""
         args = tuple(self._argument(arg, text, message) for arg in hook.args)
         spent = waited = 0.0
@@ -324,7 +403,7 @@ class Session:
         try:
             while True:
                 done = yield RunHook(module, hook, args)
-                assert done is not None
+                assert isinstance(done, HookDone)
                 spent += done.ms
                 if hook.result is not Result.VALIDATE or done.value != phases.VALIDATE_AGAIN:
                     break
@@ -347,6 +426,14 @@ class Session:
         recipient = self.ac.message.content.rcptto if hook.each_rcpt and self.ac.message else ""
         self.trace.runs.append(HookRun(hook.phase, module.name, hook.name, result, ms, recipient))
 
+    def _routed(self, message: MailMessage | None, answer: object) -> bool:
+        """Take the routing domain that a hook wrote into its buffer, unless it says that it did not."""
+        domain = str(self._buffer).strip().lower()
+        if not answer or message is None or not domain:
+            return False
+        message.route.domain = domain
+        return True
+
     def _argument(self, arg: Arg, text: str, message: MailMessage | None) -> object:
         match arg:
             case Arg.AC:
@@ -357,12 +444,23 @@ class Session:
                 return message
             case Arg.STR:
                 return EcString(text.encode("utf-8", "surrogateescape"))
+            case Arg.BUFFER:
+                self._buffer = EcString()
+                return self._buffer
+            case Arg.LENGTH:
+                return _DOMAIN_ROOM
+            case Arg.CLOSURE:
+                return None
         return linked(self.recipients.addresses())
 
-    def _tarpit(self) -> Generator[Pause, None, None]:
+    def _tarpit(self) -> Generator[Request, Answer, None]:
         seconds, self.vctx.tcost = min(self.vctx.tcost, self.options.max_tarpit), 0.0
         if seconds > 0:
             yield Pause(seconds)
+
+
+_DOMAIN_ROOM = 256
+"""Bytes of a domain, and one that C would need."""
 
 
 def _canonical(received: str | None) -> str:

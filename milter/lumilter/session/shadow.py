@@ -35,6 +35,7 @@ from lumilter.session.events import (
     Rcpt,
 )
 from lumilter.session.needs import Edits, Needs
+from lumilter.session.routing import Routing
 from lumilter.session.session import Session
 from lumilter.session.steps import Envelope, Module, Steps
 from lumilter.session.verdict import Options
@@ -105,8 +106,10 @@ class ShadowSession(Session):
         new_id: Callable[[], str],
         peer_context: Callable[[str], Mapping[str, str]] = lambda address: {},
         is_shadow: Callable[[str], bool] = lambda client: True,
+        routing: Routing = Routing(),  # noqa: B008 (immutable)
+        remembers: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(modules, options, new_id, peer_context)
+        super().__init__(modules, options, new_id, peer_context, routing, remembers)
         self.would_be = CONTINUE
         """What the last event would have been answered; what it was answered, where the client is not in shadow."""
         self._is_shadow = is_shadow

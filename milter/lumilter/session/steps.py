@@ -1,6 +1,6 @@
 """What a session asks for, step by step, and what it remembers of it.
 
-The law: plain data. A session yields RunHook and Pause and is sent HookDone; its trace and last envelope are for those
+The law: plain data. A session yields requests and is sent answers; its trace and last envelope are for those
 who write about it.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from lumilter.errors import ScriptError, SplitError
 from lumilter.session.events import Outcome
 from lumilter.session.phases import Hook
+from lumilter.session.split import Outgoing
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,33 @@ class Pause:
     seconds: float
 
 
-Steps = Generator[RunHook | Pause, HookDone | None, Outcome]
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Ask which of these keys are remembered; to be sent them as Recalled. See split."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """Those of the keys that are remembered."""
+
+    keys: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Ask for messages to be sent now, each recipient once; SplitError is thrown where not all could be.
+
+    Those of its recipients who are remembered are left out, and each one who was served is remembered.
+    """
+
+    messages: tuple[Outgoing, ...]
+
+
+Request = RunHook | Pause | Recall | Send
+Answer = HookDone | Recalled | None
+Steps = Generator[Request, Answer, Outcome]
 """What `Session.handle` returns."""
 
 

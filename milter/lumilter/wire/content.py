@@ -91,6 +91,7 @@ class Content:
     def body(self) -> bytes | memoryview:
         """All of it: bytes, or a read-only memoryview of the file, which ends with `clear`.
 
+        What the view is of (its `obj`) has SMTP's end-of-data mark behind it: patterns are searched in both together.
         Where the file can't be mapped, `outcome` says so afterwards.
         """
         if self._file is None:
@@ -98,11 +99,13 @@ class Content:
                 self._chunks = [b"".join(self._chunks)]
             return self._chunks[0]
         try:
+            size = self._file.tell()
+            _write(self._file, _END_OF_DATA)
             self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             self._unspooled(error)
             return b""
-        self._view = memoryview(self._map)
+        self._view = memoryview(self._map)[:size]
         return self._view
 
     def clear(self) -> None:
@@ -133,6 +136,9 @@ class Content:
                     self._map.close()
             self._file.close()
             self._file = self._map = self._view = None
+
+
+_END_OF_DATA = b".\r\n"
 
 
 def _write(file: IO[bytes], chunk: bytes) -> None:

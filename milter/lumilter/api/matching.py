@@ -1,0 +1,143 @@
+"""How the streaming matchers of messages and parts search and replace.
+
+The law: a long subject is searched on a pool thread, where nothing is changed; what was found is put in place on the
+Lua thread. No subject is copied but to put the end-of-data mark behind it, and not even for that where the wire left it
+there.
+
+Source: manual, pages of msg:raw_match, msg:body_replace, msg:text_replace and their kin. They leave the form of "the
+matches" open: here a table of all of them, each a string, or, where the pattern has groups, a table such as
+msys.pcre.match gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from lumilter.adapters import pcre
+from lumilter.api.pcre import INLINE, as_table
+from lumilter.calls import Here, Job
+from lumilter.errors import LumilterError
+from lumilter.session import mime, text
+from lumilter.session.mime import Buffer, Part
+
+MARK = b".\r\n"
+"""The end-of-data mark, whose first line break is the end of the last line."""
+MOST = 100_000
+"""Matches that one call may find: each is kept for the script."""
+
+Found = list[Any] | bool
+
+
+def with_mark(content: Buffer) -> Buffer:
+    """A content with the end-of-data mark behind it."""
+    if isinstance(content, memoryview):
+        marked = memoryview(content.obj)
+        if len(marked) == len(content) + len(MARK) and marked[-len(MARK) :] == MARK and content[-1] == 10:
+            return marked
+    return b"".join([content, MARK if not len(content) or content[-1] == 10 else b"\r\n" + MARK])
+
+
+def without_end(content: bytes) -> bytes:
+    """What a replacement made of a content and its mark."""
+    if content.endswith(b"\r\n" + MARK) or content == MARK:
+        return content[:-3]
+    return content
+
+
+def match(subjects: Iterable[Buffer], pattern: bytes, here: Here) -> Found | Job:
+    """All matches in the subjects, one after the other."""
+    subjects = list(subjects)
+    limits = here.services.pcre
+
+    def search(deadline: float = 0.0) -> Found:
+        return _found(_all(subjects, pattern, limits))
+
+    return search() if sum(map(len, subjects)) <= INLINE else Job(search, "pcre")
+
+
+def replace(
+    subject: Buffer, pattern: bytes, replacement: bytes, here: Here, change: Callable[[bytes], None]
+) -> Found | Job:
+    """change(new) is called if anything matched."""
+    limits = here.services.pcre
+
+    def search(deadline: float = 0.0) -> tuple[list[pcre.Match], bytes]:
+        found = _all([subject], pattern, limits)
+        return found, pcre.replace(subject, pattern, replacement, limits) if found else b""
+
+    def finish(result: tuple[list[pcre.Match], bytes]) -> Found:
+        found, changed = result
+        if found:
+            change(changed)
+        return _found(found)
+
+    return finish(search()) if len(subject) <= INLINE else Job(search, "pcre", finish)
+
+
+def match_texts(top: Part, pattern: bytes, here: Here) -> Found | Job:
+    """All matches in the text of a part and the parts below it."""
+    limits = here.services.pcre
+
+    def search(deadline: float = 0.0) -> Found:
+        return _found(_all(map(_subject, mime.texts(top)), pattern, limits))
+
+    return search() if _size(top) <= INLINE else Job(search, "pcre")
+
+
+def replace_texts(top: Part, pattern: bytes, replacement: bytes, here: Here) -> Found | Job:
+    """Replace in the text of a part and the parts below it; parts without a match stay as they are."""
+    limits = here.services.pcre
+    top.check_writable()
+
+    def search(deadline: float = 0.0) -> tuple[list[pcre.Match], list[tuple[Part, text.Encoded]]]:
+        matches: list[pcre.Match] = []
+        changes: list[tuple[Part, text.Encoded]] = []
+        for part in mime.texts(top):
+            subject = _subject(part)
+            found = _all([subject], pattern, limits)
+            if found:
+                matches += found
+                changed = pcre.replace(subject, pattern, replacement, limits)
+                changes.append((part, text.encode_like(part, without_end(changed) if _is_marked(part) else changed)))
+        return matches, changes
+
+    def finish(result: tuple[list[pcre.Match], list[tuple[Part, text.Encoded]]]) -> Found:
+        matches, changes = result
+        for part, encoded in changes:
+            text.change_text(part, encoded)
+        return _found(matches)
+
+    return finish(search()) if _size(top) <= INLINE else Job(search, "pcre", finish)
+
+
+def _is_marked(part: Part) -> bool:
+    """Whether the message ends with the text of this part."""
+    return part.parent is None and part.tree.whole
+
+
+def _subject(part: Part) -> Buffer:
+    found = text.text_of(part)
+    return with_mark(found) if _is_marked(part) else found
+
+
+def _size(top: Part) -> int:
+    return sum(len(part.body) for part in top.walk())
+
+
+def _all(subjects: Iterable[Buffer], pattern: bytes, limits: pcre.Limits) -> list[pcre.Match]:
+    found: list[pcre.Match] = []
+    try:
+        for subject in subjects:
+            found += pcre.find_all(subject, pattern, MOST + 1 - len(found), limits)
+            if len(found) > MOST:
+                raise LumilterError(f"there are more than {MOST} matches")
+    except pcre.PatternError as error:
+        raise LumilterError(f"{error.message} (at byte {error.offset} of the pattern)") from None
+    return found
+
+
+def _found(matches: list[pcre.Match]) -> Found:
+    if not matches:
+        return False
+    return [match.groups[0] if len(match.groups) == 1 else as_table(match) for match in matches]

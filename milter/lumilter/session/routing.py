@@ -1,0 +1,59 @@
+"""Where a message leaves: bindings, routing domains, priority, and the private header that tells the MTA.
+
+The law: names are checked when a script gives them, so a header only ever names what the configuration defines.
+
+The header is `X-Lumilter-Route: TRANSPORT:NEXTHOP`. Postfix obeys it in headers that a milter added, and in mail that
+comes by the injection listener; a client's own is removed before any script sees it.
+
+Source: manual, msg:binding, msg:binding_group, msg:routing_domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+HEADER = b"X-Lumilter-Route"
+HOPS = b"X-Lumilter-Hops"
+"""How many times lumilter has sent the message, or one that it came from."""
+DEFAULT = "default"
+"""Momentum's binding that every message has unless it gets another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """The configuration's bindings and routing domains.
+
+    bindings: transport by name; groups: names of bindings by group; routes: transport ("" is the binding's) and next
+    hop by routing domain; transport: without a binding; priority: of messages with the priority bit, "" is none.
+    """
+
+    enabled: bool = False
+    bindings: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    routes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    transport: str = "smtp"
+    priority: str = ""
+
+    def header(self, route: Route, priority: int) -> bytes:
+        """The private header's value; b"" where the MTA's own routing is to do."""
+        transport = self.bindings.get(route.binding, "")
+        via, nexthop = self.routes.get(route.domain, ("", route.domain))
+        if not transport and priority and self.priority:
+            transport = self.priority
+        if not (transport or nexthop):
+            return b""
+        return f"{via or transport or self.transport}:{nexthop}".encode("ascii")
+
+
+@dataclass(slots=True)
+class Route:
+    """What scripts said about one message. binding: "" is none; domain: a routing domain, "" the recipient's own."""
+
+    binding: str = ""
+    group: str = ""
+    domain: str = ""
+
+    def copy(self) -> Route:
+        """An independent copy."""
+        return Route(self.binding, self.group, self.domain)

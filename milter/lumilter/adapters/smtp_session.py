@@ -1,0 +1,145 @@
+"""A conversation with an SMTP or LMTP server: commands and replies, each bounded in time and in size.
+
+The law: smtplib's client with its own way to open sockets and to read replies. smtplib's would read an endless reply to
+the end of memory, and gives a server that sends a byte now and then a new timeout for each of them.
+"""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import socket
+import time
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+REPLY = 65536
+"""Bytes that a reply may have, all lines together. RFC 5321 4.5.3.1.5: 512 for a line, which few servers obey."""
+
+_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+class Address(Protocol):
+    """Where a server listens (lumilter.config.address.SocketAddress)."""
+
+    @property
+    def family(self) -> str:
+        """ "unix", "inet" or "inet6"."""
+
+    @property
+    def path(self) -> str:
+        """Of a Unix socket."""
+
+    @property
+    def host(self) -> str:
+        """A name or an address."""
+
+    @property
+    def port(self) -> int:
+        """1 to 65535."""
+
+
+class Nonsense(OSError):
+    """What came is not a reply of an SMTP server."""
+
+
+class Session(smtplib.SMTP):
+    """An open connection whose greeting was not read yet. Every method raises OSError (smtplib's own errors are such).
+
+    lmtp: speak RFC 2033. timeout: seconds for one reply. deadline: a time.monotonic() value for everything.
+    """
+
+    def __init__(self, address: Address, lmtp: bool, hostname: str, timeout: float, deadline: float) -> None:
+        super().__init__(local_hostname=hostname, timeout=timeout)
+        self.ehlo_msg = "lhlo" if lmtp else "ehlo"
+        self.command_encoding = "utf-8"  # smtp_address lets nothing beyond ASCII through where the server can't take it
+        self._deadline = deadline
+        self._until = 0.0
+        self._unread = bytearray()
+        self.allow(timeout, deadline)
+        self.sock = self._connected(address)
+
+    def allow(self, seconds: float, deadline: float) -> None:
+        """The next command, with its reply, may take so long."""
+        self._until = min(time.monotonic() + seconds, deadline)
+
+    def patient(self) -> None:
+        """Bound the next operation on the socket. Raises TimeoutError when time is up."""
+        assert self.sock is not None
+        self.sock.settimeout(self._left())
+
+    def send(self, s: str | ReadableBuffer) -> None:
+        """Send text or bytes as they are."""
+        if self.sock is None:
+            raise ConnectionError("not connected")
+        self.patient()
+        self.sock.sendall(s.encode(self.command_encoding) if isinstance(s, str) else s)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Code (200 to 599) and text, lines joined by LF. Raises OSError, Nonsense among them."""
+        lines: list[bytes] = []
+        room = REPLY
+        while True:
+            line = self._line(room)
+            room -= len(line)
+            found = _LINE.fullmatch(line.rstrip(b"\r\n"))
+            if not found:
+                raise Nonsense(f"answered with nonsense: {printable(line)}")
+            lines.append((found[3] or b"").strip(b" \t"))
+            if found[2] != b"-":
+                return int(found[1]), b"\n".join(lines)
+
+    def _line(self, room: int) -> bytes:
+        assert self.sock is not None
+        while (end := self._unread.find(b"\n") + 1) == 0 and len(self._unread) <= room:
+            self.patient()
+            more = self.sock.recv(4096)
+            if not more:
+                raise ConnectionResetError("closed the connection")
+            self._unread += more
+        if end == 0 or end > room:
+            raise Nonsense(f"answered with more than {REPLY} bytes: {printable(bytes(self._unread))}")
+        line = bytes(self._unread[:end])
+        del self._unread[:end]
+        return line
+
+    def _left(self) -> float:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def _connected(self, address: Address) -> socket.socket:
+        if address.family == "unix":
+            return self._open(socket.AF_UNIX, address.path)
+        family = socket.AF_INET6 if address.family == "inet6" else socket.AF_INET
+        error: OSError = ConnectionError("no address")
+        for *_, place in socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM):
+            try:
+                sock = self._open(family, place)
+            except OSError as failed:
+                error = failed
+                continue
+            # Else the final dot waits for the server's delayed acknowledgement of the block before it.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        raise error
+
+    def _open(self, family: socket.AddressFamily, place: object) -> socket.socket:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self._left())
+            sock.connect(place)  # type: ignore[arg-type]
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+def printable(text: bytes, longest: int = 300) -> str:
+    """Text of a server on one line: control characters are blanks, what is not UTF-8 is "\ufffd", the rest is cut."""
+    shown = _CONTROL.sub(" ", text[: longest * 4].decode("utf-8", "replace")).strip()
+    return shown if len(shown) <= longest else f"{shown[:longest]}..."

@@ -38,6 +38,8 @@ local ec_sockaddr = {}
 
 ---@class ec_string
 ---@field buffer any The bytes of the string.
+---@field type any One of msys.core.STRING_TYPE_*; what functions write goes where it says.
+---@field backing any The io_object that takes what functions write into the string; nil where the string does.
 ---@field len any Length in bytes.
 local ec_string = {}
 
@@ -45,6 +47,18 @@ local ec_string = {}
 ---@field object any The recipient's address.
 ---@field next any The next node; nil at the end.
 local ec_list_node = {}
+
+---@class io_object
+local io_object = {}
+
+---@class ec_message_part
+---@field thread any The next part of the whole tree, in the order of the message; nil after the last.
+---@field parts any The first part in this one; nil where it is no container. The others follow by `next`.
+---@field next any The next part of the same container; nil after the last.
+---@field parent any The container that holds this part; nil at the top.
+---@field body_start any Where the part's body begins in the message as it was read; of a part that a script made, in what it gave.
+---@field body_end any Where the part's body ends, counted as body_start is.
+local ec_message_part = {}
 
 msys = {}
 
@@ -62,7 +76,6 @@ msys.core.ECMESS_CTX_MESS = 1
 msys.core.EC_MSG_ENV_FROM = 1
 msys.core.EC_MSG_ENV_TO = 2
 msys.core.EC_MSG_ENV_COMPLETE = 4
-msys.core.EC_MSG_RENDER_OMIT_DOT = 1
 msys.core.P_INTERNAL = 0
 msys.core.P_ESMTP = 2
 msys.core.FAILED = -1
@@ -98,6 +111,21 @@ msys.core.STANDARD_KEY_RCPTTO_LOCALPART = "rcptto_localpart"
 msys.core.STANDARD_KEY_RCPTTO_DOMAIN = "rcptto_domain"
 msys.core.STANDARD_KEY_EHLO_STRING = "ehlo_string"
 msys.core.STANDARD_KEY_EHLO_DOMAIN = "ehlo_domain"
+msys.core.EC_MSG_RENDER_OMIT_DOT = 1
+msys.core.EC_MSG_RENDER_CALCULATE_LENGTH_ONLY = 2
+msys.core.EC_MSG_RENDER_HEADERS_ONLY = 4
+msys.core.EC_MSG_RENDER_XML = 8
+msys.core.EC_MSG_RENDER_OMIT_HEADERS = 16
+msys.core.EC_MSG_RENDER_OMIT_EPILOGUE = 32
+msys.core.EC_MSG_RENDER_UNSTUFFED = 64
+msys.core.EC_MSG_RENDER_DEBUG = 128
+msys.core.EC_MSG_RENDER_AVOID_IO = 256
+msys.core.EC_MSG_RENDER_SUPPRESS_WRITE_ERRORS = 512
+msys.core.EC_MIME_TE_7BIT = 0
+msys.core.EC_MIME_TE_8BIT = 1
+msys.core.EC_MIME_TE_BINARY = 2
+msys.core.EC_MIME_TE_QUOTED_PRINTABLE = 3
+msys.core.EC_MIME_TE_BASE64 = 4
 
 msys.dumper = {}
 
@@ -242,6 +270,235 @@ function validate_context:remove_recipient(address) end
 ---@param interval any
 function validate_context:tarpit(interval) end
 
+---The first match: a table with the whole at 0, captures at 1, 2, ... and named captures by name; nil without one.
+---@param str any
+---@param pattern any
+function msys.pcre.match(str, pattern) end
+
+---The subject with every match replaced; $1, ${1}, \1, $0 and ${name} stand for captures.
+---@param subject any
+---@param pattern any
+---@param replacement any
+function msys.pcre.replace(subject, pattern, replacement) end
+
+---An array of what stands between matches; it has no empty strings. Errors: nil, message, number.
+---@param subject any
+---@param pattern any
+function msys.pcre.split(subject, pattern) end
+
+---The body, transfer encoding and all, without the end-of-data mark (CRLF.CRLF); with an argument, set it first.
+function ec_message:body(...) end
+
+---The whole message and its length in bytes; with an argument, set header section and body first.
+---@param value? any
+function ec_message:raw(value) end
+
+---The text parts, decoded, in UTF-8: one is a string, several are a table, none is nil.
+---@param value? any
+---@param type_? any
+---@param charset? any
+function ec_message:text(value, type_, charset) end
+
+---The top of the MIME tree. With false, of one whose parts can be changed; changing others raises an error.
+---@param readonly? any
+function ec_message:mime(readonly) end
+
+---All matches in the message as it stands, headers and body: a table, or false.
+---@param pattern any
+function ec_message:raw_match(pattern) end
+
+---Replace all matches in the message as it stands: a table of what matched, or false.
+---@param pattern any
+---@param replacement any
+function ec_message:raw_replace(pattern, replacement) end
+
+---All matches in the body as it stands, still transfer-encoded: a table, or false.
+---@param pattern any
+function ec_message:body_match(pattern) end
+
+---Replace all matches in the body as it stands: a table of what matched, or false.
+---@param pattern any
+---@param replacement any
+function ec_message:body_replace(pattern, replacement) end
+
+---All matches in the text parts, decoded, in UTF-8: a table, or false.
+---@param pattern any
+function ec_message:text_match(pattern) end
+
+---Replace all matches in the text parts: a table of what matched, or false.
+---@param pattern any
+---@param replacement any
+function ec_message:text_replace(pattern, replacement) end
+
+---How the message is delivered: the context variable delivery_method, else "smtp".
+function ec_message:get_delivery_method() end
+
+---Whether it is a multi-channel message, which no MTA but Momentum knows: false.
+function ec_message:is_mcmt() end
+
+---The response text that was set for the message; nil before.
+function ec_message:get_code() end
+
+---A new, empty message. now: not used.
+---@param now? any
+function msys.core.ec_message_new(now) end
+
+---An io_object: what is written to it becomes the content of the empty message when it is closed.
+---@param msg any
+---@param size_hint? any
+function msys.core.ec_message_builder(msg, size_hint) end
+
+---Write the data, or its first `length` bytes; how many were written.
+---@param data any
+---@param length? any
+function io_object:write(data, length) end
+
+---End of the content.
+function io_object:close() end
+
+---A message of the script's own with this one's content, envelope and context.
+function ec_message:copy() end
+
+---The message as it is now: a copy that later changes do not reach.
+function ec_message:snapshot() end
+
+---Set the message's response text, as msg:code(number, string) does.
+---@param number any
+---@param string_ any
+function ec_message:set_code(number, string_) end
+
+---Write the message into an ec_string, or into the io_object behind it; its length in bytes.
+---@param str any
+---@param flags? any
+function ec_message:render_to_string(str, flags) end
+
+---As msg:context_get.
+---@param msg any
+---@param type_ any
+---@param key any
+function msys.core.ec_message_context_get(msg, type_, key) end
+
+---As msg:context_set.
+---@param msg any
+---@param type_ any
+---@param key any
+---@param value any
+function msys.core.ec_message_context_set(msg, type_, key, value) end
+
+---A boundary that no part of the message, nor of the parts given, has as a beginning or begins with.
+function ec_message:makeBoundary(...) end
+
+---A multipart of that type without parts, which is in no tree yet.
+---@param mimetype any
+---@param boundary? any
+---@param add_terminator? any
+function ec_message:makeContainer(mimetype, boundary, add_terminator) end
+
+---A part of that type, which is in no tree yet.
+---@param mimetype any
+---@param body? any
+---@param encoding? any
+function ec_message:makePart(mimetype, body, encoding) end
+
+---Make a part the first one in this container; false where this is none.
+---@param child any
+function ec_message_part:addFirstChild(child) end
+
+---Make a part the last one in this container; false where this is none.
+---@param child any
+function ec_message_part:addLastChild(child) end
+
+---Put this part behind another one; false where that is in no container.
+---@param after any
+function ec_message_part:insertAfter(after) end
+
+---Put this part before another one; false where that is in no container.
+---@param before any
+function ec_message_part:insertBefore(before) end
+
+---Take the part out of the tree, with all that is in it.
+function ec_message_part:unlink() end
+
+---All values of a header of this part, decoded; or set, add or delete it.
+---@param name any
+function ec_message_part:header(name, ...) end
+
+---The addresses in every header of that name; component as for msg:address_header.
+---@param headername any
+---@param component? any
+function ec_message_part:address_header(headername, component) end
+
+---A table: mimetype, charset (of text), encoding, is_attachment, filename.
+function ec_message_part:content_type() end
+
+---The part's text, decoded, in UTF-8; nil where it has none, a table for a container of several text parts.
+---@param value? any
+---@param type_? any
+---@param charset? any
+function ec_message_part:text(value, type_, charset) end
+
+---All matches in the part as it stands, its headers and body: a table, or false.
+---@param pattern any
+function ec_message_part:raw_match(pattern) end
+
+---Replace all matches in the part as it stands: a table of what matched, or false.
+---@param pattern any
+---@param replacement any
+function ec_message_part:raw_replace(pattern, replacement) end
+
+---All matches in the part's body as it stands, still transfer-encoded: a table, or false.
+---@param pattern any
+function ec_message_part:body_match(pattern) end
+
+---Replace all matches in the part's body as it stands: a table of what matched, or false.
+---@param pattern any
+---@param replacement any
+function ec_message_part:body_replace(pattern, replacement) end
+
+---All matches in the text of the part and the parts in it, decoded, in UTF-8: a table, or false.
+---@param pattern any
+function ec_message_part:text_match(pattern) end
+
+---Replace all matches in the text of the part and the parts in it: a table of what matched, or false.
+---@param pattern any
+---@param replacement any
+function ec_message_part:text_replace(pattern, replacement) end
+
+---The message's binding, nil where it has none; with a name, set it first.
+---@param value? any
+function ec_message:binding(value) end
+
+---The message's binding group; with a name, give it one of that group's bindings by chance first.
+---@param value? any
+function ec_message:binding_group(value) end
+
+---The domain whose servers the message goes to, in lower case: the recipient's own unless one was set.
+function ec_message:routing_domain(...) end
+
+---That component of every address in the text: all, localpart, user, detail (of user+detail) or domain.
+---@param addressstring any
+---@param component any
+function msys.parseRFC2822Addresses(addressstring, component) end
+
+---Make an empty message (msys.core.ec_message_new) a multipart/mixed one of alternatives and attachments.
+---@param headers any
+---@param parts any
+---@param attachments any
+function ec_message:build(headers, parts, attachments) end
+
+---Send this message, as it is now, to one address or several with "," between them. True once that is promised.
+---@param mailfrom any
+---@param rcptto any
+function ec_message:inject(mailfrom, rcptto) end
+
+---Send a new message with this one attached to it. True once that is promised.
+---@param sender any
+---@param rcptto any
+---@param text any
+---@param subject? any
+---@param charset? any
+function ec_message:forward(sender, rcptto, text, subject, charset) end
+
 ---Register a module: the functions in the table that are named like hooks become its hooks.
 ---@param name any
 ---@param functable any
@@ -294,19 +551,3 @@ function validate_context:pbp_action(code, message) end
 ---@param code any
 ---@param message any
 function validate_context:pbp_disconnect(code, message) end
-
----The first match: a table with the whole at 0, captures at 1, 2, ... and named captures by name; nil without one.
----@param str any
----@param pattern any
-function msys.pcre.match(str, pattern) end
-
----The subject with every match replaced; $1, ${1}, \1, $0 and ${name} stand for captures.
----@param subject any
----@param pattern any
----@param replacement any
-function msys.pcre.replace(subject, pattern, replacement) end
-
----An array of what stands between matches; it has no empty strings. Errors: nil, message, number.
----@param subject any
----@param pattern any
-function msys.pcre.split(subject, pattern) end

@@ -65,7 +65,16 @@ def _arguments(hook: object) -> str:
     from lumilter.session.phases import Arg, Hook
 
     assert isinstance(hook, Hook)
-    words = {Arg.AC: "ac", Arg.VCTX: "vctx", Arg.MSG: "msg", Arg.STR: "str", Arg.LIST: "list"}
+    words = {
+        Arg.AC: "ac",
+        Arg.VCTX: "vctx",
+        Arg.MSG: "msg",
+        Arg.STR: "str",
+        Arg.LIST: "list",
+        Arg.CLOSURE: "cs",
+        Arg.BUFFER: "buff",
+        Arg.LENGTH: "len",
+    }
     return ", ".join(words[arg] for arg in hook.args)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from lumilter.adapters.dns import FixtureResolver
 from lumilter.services import Services
 from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Rcpt
+from lumilter.session.routing import Routing
+from support.mailbox import Mailbox
 from support.policy import Policy
 
 LUA = Path(__file__).parents[1] / "lua"
@@ -68,10 +70,18 @@ BOUNCE: tuple[Event, ...] = (
 """IPv6, the null sender, one recipient, a message without headers or body."""
 
 
+ROUTING = Routing(
+    enabled=True,
+    bindings={"mta1": "binding-mta1", "mta2": "binding-mta2", "mydomain": "binding-mydomain"},
+    groups={"marketing": ("mta2",)},
+    routes={"sms.example.com": ("", "[192.0.2.30]:2525")},
+)
+
+
 def run(script: Path) -> Policy:
     """Run both sessions to their ends, whatever is answered; printed, errors and runs of the result tell."""
-    services = Services(FixtureResolver(NAMES), hostname="mx.example.com")
-    with Policy([script], path=(f"{LUA}/?.lua",), services=services) as running:
+    services = Services(FixtureResolver(NAMES), hostname="mx.example.com", mail=Mailbox())
+    with Policy([script], path=(f"{LUA}/?.lua",), services=services, routing=ROUTING) as running:
         for events in (ORDINARY, BOUNCE):
             conversation = running.engine.open()
             for event in events:

@@ -191,7 +191,8 @@ def text(
     With a value, that becomes the part's text, as in msg:text.
     """
     if value is not None:
-        texts.replace_text(part, without_mark(value), type or "text/plain", charset or "")
+        is_message = part.tree.whole and part.parent is None
+        texts.replace_text(part, without_mark(value) if is_message else value, type or "text/plain", charset or "")
         return True
     found = [bytes(texts.text_of(each)) for each in tree.texts(part) if each.body_size]
     return found if len(found) > 1 else found[0] if found else None

@@ -149,6 +149,7 @@ class Conversation:
         """Begin with an event, on the loop's thread; answer gets the outcome, now or later."""
         session, engine = self._session, self._engine
         assert session is not None
+        self._settle(session)
 
         def ended(outcome: Any) -> None:
             if isinstance(outcome, Exception):
@@ -175,6 +176,7 @@ class Conversation:
         """
         session, engine = self._session, self._engine
         assert session is not None
+        self._settle(session)
         steps = session.handle(event)
         try:
             first = next(steps)
@@ -187,6 +189,12 @@ class Conversation:
             self._end(session)
             engine.loop.post(lambda: engine.host.end_session(session))
         return outcome
+
+    def _settle(self, session: Session) -> None:
+        """The MTA goes on, so it has the last answer: who was served by it need not be remembered any more."""
+        keys, session.served = session.served, ()
+        if keys:
+            self._engine.loop.pool.submit(self._engine.setup.services.mail.forget, keys)
 
     def _end(self, session: Session) -> None:
         self._session = None

@@ -68,6 +68,8 @@ FAMILIES: Mapping[str, Family] = {
     "script_errors": Family(COUNTER, "Hooks that failed.", ("module",)),
     "slow_hooks": Family(COUNTER, "Hooks that took longer than [log] slow_hook.", ("module",)),
     "limits_hit": Family(COUNTER, "Times that a limit was reached.", ("limit",)),
+    "mail": Family(COUNTER, "Recipients of mail that lumilter sent itself, by what became of it.", ("result",)),
+    "mail_waiting": Family(GAUGE, "Messages in the outbox, which all workers share.", each=True),
     "dns_cache_hits": Family(COUNTER, "DNS lookups that the cache answered."),
     "dns_cache_misses": Family(COUNTER, "DNS lookups that the cache could not answer."),
     "dns_cache_entries": Family(GAUGE, "Answers in the DNS cache."),

@@ -14,6 +14,7 @@ from pathlib import Path
 from lumilter.daemon import log
 from lumilter.daemon.engine import Engine
 from lumilter.daemon.figures import Figures, Snapshot
+from lumilter.daemon.mail import Mailer
 from lumilter.errors import LimitError, ScriptError
 from lumilter.host.drive import HookEnd
 from lumilter.loop import Loop
@@ -61,6 +62,10 @@ class Meter:
         if stats is not None:
             self.figures.read(lambda: {f"dns_cache_{name}": getattr(stats(), name) for name in _CACHE})
 
+        mail = engine.setup.services.mail
+        if isinstance(mail, Mailer):
+            self.figures.read(lambda: {"mail_waiting": mail.waiting()})
+
     def observe(self, session: Session, event: Event, outcome: Outcome) -> None:
         """Count what an event led to: an engine's observer, before the one that empties the trace (log.observe)."""
         add, trace, kind = self.figures.add, session.trace, type(event)
@@ -95,6 +100,10 @@ class Meter:
     def limit(self, name: str) -> None:
         """A limit of figures.LIMITS was reached where no script runs: sessions, message_size, spool."""
         self.figures.add("limits_hit", (name,))
+
+    def mail(self, word: str) -> None:
+        """A recipient of mail that lumilter sent itself: "sent", "deferred" or "failed"; any thread."""
+        self.figures.add("mail", (word,))
 
     def delay(self, seconds: float) -> None:
         """How long the last event of a turn waited: Loop's on_delay."""

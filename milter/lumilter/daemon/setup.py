@@ -6,19 +6,22 @@ The law: every configuration key that matters at run time is read here, once.
 from __future__ import annotations
 
 import math
+import socket
 from collections.abc import Callable
 
 from lumilter.adapters.dns import Lookup, Resolver
 from lumilter.adapters.pcre import Limits as PcreLimits
 from lumilter.calls import Here
 from lumilter.config import Config
-from lumilter.config.schema import Shadow
+from lumilter.config.schema import Binding, Shadow
 from lumilter.daemon import log
 from lumilter.daemon.engine import Observer, Setup
+from lumilter.daemon.mail import Mailer
 from lumilter.daemon.trace import is_of
 from lumilter.host.host import LuaSettings, Script
 from lumilter.host.tasks import Limits
-from lumilter.services import Services
+from lumilter.services import Mail, NoMail, Services
+from lumilter.session.routing import Routing
 from lumilter.session.verdict import OnError, Options
 
 _UNLIMITED = 2**52
@@ -30,13 +33,17 @@ def setup_of(
     resolver: Lookup | None = None,
     print_line: Callable[[Here, str], None] = log.script_line,
     observe: Observer = log.observe,
+    mail: Mail | None = None,
 ) -> Setup:
-    """The Setup for a configuration. resolver: instead of the configured name servers."""
+    """The Setup for a configuration. resolver, mail: instead of the configured servers."""
     lua, dns, pcre = config.lua, config.dns, config.pcre
+    hostname = socket.gethostname().lower()
     services = Services(
         resolver=resolver or Resolver(servers=dns.servers, cache_entries=dns.cache_entries),
         dns_timeout=dns.timeout,
         pcre=PcreLimits(pcre.match_limit, pcre.depth_limit, pcre.heap_limit // 1024),
+        hostname=hostname,
+        mail=mail or (Mailer(config.inject, hostname) if config.inject.server else NoMail()),
     )
     limits = Limits(lua.instructions or _UNLIMITED, lua.deadline or math.inf)
     return Setup(
@@ -57,11 +64,33 @@ def setup_of(
         ),
         services=services,
         peer_context=config.connection_context,
+        routing=routing_of(config),
         is_shadow=_shadow(config.shadow),
         all_shadow=config.shadow.enabled,
         print_line=print_line,
         observe=observe,
     )
+
+
+def routing_of(config: Config) -> Routing:
+    """Bindings and routing domains, by the names that scripts use."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for binding in config.bindings:
+        if binding.group:
+            groups[binding.group] = (*groups.get(binding.group, ()), binding.name)
+    return Routing(
+        enabled=config.routing.enabled,
+        bindings={binding.name: transport_of(binding) for binding in config.bindings},
+        groups=groups,
+        routes={route.domain: (route.transport or "", route.nexthop) for route in config.routes},
+        transport=config.routing.transport,
+        priority=config.routing.priority or "",
+    )
+
+
+def transport_of(binding: Binding) -> str:
+    """The Postfix transport of a binding."""
+    return binding.transport or f"binding-{binding.name.lower()}"
 
 
 def _shadow(settings: Shadow) -> Callable[[str], bool] | None:

@@ -29,6 +29,7 @@ from lumilter.daemon import log as logs
 from lumilter.daemon import observers
 from lumilter.daemon.channel import Channel
 from lumilter.daemon.engine import Engine
+from lumilter.daemon.mail import Mailer
 from lumilter.daemon.metrics import Meter, resident
 from lumilter.daemon.record import Recorder
 from lumilter.daemon.setup import setup_of
@@ -74,8 +75,14 @@ class Worker:
         except Exception as error:
             return self._failed(error)
         self._loop.call(self._await_order)
+        mail = self._engine.setup.services.mail
+        if isinstance(mail, Mailer):
+            mail.on_event = self._meter.mail
+            mail.start()
         self._wire.serve(self._engine, lambda: self._loop.post(self._serving))
         cut = self._wire.run()
+        if isinstance(mail, Mailer):
+            mail.stop()
         self._say_beat()
         self._channel.flush(1.0)
         return 1 if cut else 0
@@ -147,4 +154,7 @@ class Worker:
         if not self._ready:
             os._exit(0)  # still loading: there is nothing to finish
         self._draining = True
+        mail = self._engine.setup.services.mail
+        if isinstance(mail, Mailer):
+            self._loop.pool.submit(mail.stop)  # a worker that stays has the outbox from now on
         self._wire.drain(time.monotonic() + seconds, last)

@@ -97,6 +97,8 @@ class Session:
         """The messages of the last EndOfMessage, one for each recipient that is left."""
         self.sent: list[Outgoing] = []
         """What was sent instead of staying on the MTA's message, at the last EndOfMessage."""
+        self.served: tuple[str, ...] = ()
+        """Keys of the recipients of an accepted message who were served by themselves; taken when the MTA goes on."""
         self.envelope = Envelope()
         self.trace = Trace()
         self.shadow = False
@@ -313,6 +315,7 @@ class Session:
         found = [group for group in found if group.members]
         if not found:
             self.envelope = replace(self.envelope, discarded="every recipient was served by an earlier try")
+            self.served = tuple(keys.values())
             return None
         stays = split.staying(found)
         others = [group for group in found if group is not stays]
@@ -322,6 +325,7 @@ class Session:
         for group in others:
             for recipient, _ in group.members:
                 self.recipients.drop(recipient)
+        self.served = tuple(keys.values()) if others or recalled.keys else ()
         return stays.message
 
     def _outgoing(self, group: split.Group, keys: Mapping[Recipient, str]) -> Outgoing:

@@ -1,0 +1,84 @@
+-- msys.extended.message: mail that a script sends, and where messages leave.
+
+require("msys.core")
+require("msys.extended.message")
+require("msys.extended.message_routing")
+local check = require("check")
+local core = msys.core
+
+local mod = {}
+
+local function injected(msg)
+  local new = core.ec_message_new(nil)
+  new:build({ Subject = "notice" }, { ["text/plain"] = "x" }, nil)
+  check.equal(check.results(1, new:inject("noreply@example.com", "one@example.com, Two <two@example.com>")), true)
+  check.equal(msg:copy():inject("", "archive@example.com"), true)
+  check.fails("msg:inject: 'nobody here' is not a list of addresses", function() new:inject("a@b", "nobody here") end)
+  check.fails("msg:inject: 'a b@c' is not an address", function() new:inject("a b@c", "x@example.com") end)
+  local looped = core.ec_message_new(nil)
+  looped:raw("X-Lumilter-Hops: 8\r\n\r\n")
+  check.fails("msg:inject: the message was sent by lumilter 8 times before: it is in a loop", function() looped:inject("a@b", "c@d") end)
+end
+
+local function forwarded(msg)
+  check.equal(msg:forward("postmaster@example.com", "abuse@example.com,two@example.com", "Look at this.", "For you"), true)
+  check.equal(msg:forward("postmaster@example.com", "abuse@example.com", "caf\233", nil, "iso-8859-1"), true)
+  check.fails("msg:forward: the text is not ASCII: say its charset", function() msg:forward("a@b", "c@d", "caf\233") end)
+end
+
+local function addresses()
+  local text = "Ann <ann+list@example.org>, bob@example.com"
+  check.list(msys.parseRFC2822Addresses(text, "all"), { "ann+list@example.org", "bob@example.com" })
+  check.list(msys.parseRFC2822Addresses(text, "localpart"), { "ann+list", "bob" })
+  check.list(msys.parseRFC2822Addresses(text, "user"), { "ann", "bob" })
+  check.list(msys.parseRFC2822Addresses(text, "detail"), { "list", "" })
+  check.equal(table.concat(msys.parseRFC2822Addresses(text, "domain"), " "), "example.org example.com")
+  check.list(msys.parseRFC2822Addresses("", "all"), {})
+end
+
+-- Public policies make and send mail at RCPT.
+function mod:validate_rcptto(msg, str, ac, vctx)
+  check.equal(msg:routing_domain(), (tostring(str):match("@(.*)"):lower()))
+  addresses()
+  local new = core.ec_message_new(now)
+  new:build({ To = "recipient@example.com" }, { ["text/plain; charset=utf8"] = "x" }, {})
+  check.equal(new:inject("test@example.com", "test2@example.com"), true)
+end
+
+function mod:validate_data(msg, ac, vctx)
+  injected(msg)
+  forwarded(msg)
+end
+
+function mod:validate_data_spool_each_rcpt(msg, ac, vctx)
+  check.equal(msg:routing_domain("SMS.Example.com"), "sms.example.com")
+  check.equal(msg:routing_domain(), "sms.example.com")
+  check.fails("msg:routing_domain: 'not a domain' is not a domain", function() msg:routing_domain("not a domain") end)
+  check.equal(msg:routing_domain(""), msg:rcptto():match("@(.*)"):lower())
+end
+
+function mod:validate_set_binding(msg)
+  check.equal(msg:binding(), nil)
+  check.equal(msg:binding("nowhere"), nil)
+  check.equal(msg:binding("mta1"), "mta1")
+  check.equal(msg:binding(), "mta1")
+  check.equal(msg:binding_group(), nil)
+  check.equal(msg:binding_group("none"), nil)
+  check.equal(msg:binding_group("marketing"), "marketing")
+  check.equal(msg:binding(), "mta2")
+  check.equal(msg:binding("default"), "default")
+  msg:binding("mta1")
+end
+
+function mod:core_config_get_message_routing_domain(cs, msg, buff, len)
+  check.equal(cs, nil)
+  check.equal(len, 256)
+  buff:set("other.example.com")
+  return #buff
+end
+
+function mod:core_final_validation(msg, ac, vctx)
+  print("ok sending")
+end
+
+msys.registerModule("message_sending", mod)

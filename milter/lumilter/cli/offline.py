@@ -15,6 +15,7 @@ from lumilter import config
 from lumilter.adapters.dns import FixtureResolver, Lookup
 from lumilter.calls import Here
 from lumilter.cli.serve import DEFAULT_CONFIG
+from lumilter.cli.unsent import Unsent
 from lumilter.daemon.engine import Observer, Setup
 from lumilter.daemon.setup import setup_of
 
@@ -41,7 +42,9 @@ def offline_setup(
     resolver: Lookup | None = None
     if not options.live:
         resolver = FixtureResolver(Path(options.fixtures) if options.fixtures else {})
-    return setup_of(settings, resolver, print_line, observe)
+    alone = bool(options.script) and not options.config
+    mail = Unsent(settings.inject.server is not None or alone, settings.inject.hops)
+    return setup_of(settings, resolver, print_line, observe, mail)
 
 
 def load(options: argparse.Namespace) -> config.Config:

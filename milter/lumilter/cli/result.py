@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +33,9 @@ from lumilter.session.events import (
     ReplaceBody,
     Reply,
 )
+from lumilter.session.routing import HEADER
 from lumilter.session.session import Session
+from lumilter.session.split import Outgoing
 from lumilter.session.steps import HookRun
 
 EX_SOFTWARE = 70
@@ -57,6 +60,10 @@ class Result:
     conn: dict[str, str] = field(default_factory=dict)
     mess: dict[str, str] = field(default_factory=dict)
     done: bool = False
+    sent: list[Outgoing] = field(default_factory=list)
+    """Messages of recipients that parted ways."""
+    injected: list[tuple[str, list[str], bytes]] = field(default_factory=list)
+    """What scripts sent: sender, recipients, raw text."""
 
     def observe(self, session: Session, event: Event, outcome: Outcome) -> None:
         """Take what the session's trace has."""
@@ -70,6 +77,8 @@ class Result:
             self.mess = session.vctx.mess  # not a copy: of a message that is refused nothing else is left
         elif isinstance(event, EndOfMessage) and session.messages:
             self.mess = dict(session.messages[0].mess)
+        if isinstance(event, EndOfMessage):
+            self.sent = list(session.sent)
 
     def note(self, event: Event, outcome: Outcome) -> None:
         """Take the answer to one command."""
@@ -95,14 +104,15 @@ class Result:
         return EX_SOFTWARE if self.errors else STATUS[self.verdict]
 
     def messages(self) -> list[dict[str, Any]]:
-        """The message as the MTA would hold it; none if it was not accepted."""
-        if not self.done:
-            return []
-        headers, body, sender, recipients, _ = apply(self.headers, self.body, self.sender, self.recipients, self.edits)
-        raw = _render(headers, body)
-        return [
-            {"recipients": [_bare(r) for r in recipients], "sender": _bare(sender), "route": None, "raw": _text(raw)}
-        ]
+        """What would be on its way: one as the MTA would hold it, others sent beside it, others made by scripts."""
+        found = []
+        if self.done:
+            headers, body, sender, recipients, _ = apply(
+                self.headers, self.body, self.sender, self.recipients, self.edits
+            )
+            found.append(_message("kept", [_bare(r) for r in recipients], _bare(sender), _render(headers, body)))
+            found += [_message("sent", list(m.recipients), m.sender, b"".join(m.content)) for m in self.sent]
+        return found + [_message("injected", to, sender, raw) for sender, to, raw in self.injected]
 
     def as_json(self) -> str:
         """The contract."""
@@ -138,8 +148,18 @@ class Result:
             if diff:
                 before = _text(_render(self.headers, self.body)).splitlines()
                 out += difflib.unified_diff(before, message["raw"].splitlines(), "received", "delivered", lineterm="")
-            out.append(f"to: {', '.join(message['recipients'])}")
+            how = "" if message["how"] == "kept" else f" ({message['how']})"
+            out.append(f"to: {', '.join(message['recipients'])}{how}")
         return "".join(f"{line.encode('utf-8', 'backslashreplace').decode()}\n" for line in out)
+
+
+def _message(how: str, recipients: list[str], sender: str, raw: bytes) -> dict[str, Any]:
+    """how: "kept" by the MTA, "sent" for recipients that part ways, "injected" by a script."""
+    route = re.search(rb"(?im)^%s:[ ]*([^\r\n]*)" % HEADER, raw.partition(b"\r\n\r\n")[0])
+    return {
+        "recipients": recipients, "sender": sender, "route": _text(route[1]) if route else None, "raw": _text(raw),
+        "how": how,
+    }  # fmt: skip
 
 
 def _run_text(run: HookRun) -> str:

@@ -13,6 +13,7 @@ from lumilter.calls import Here
 from lumilter.cli.eml import read_message
 from lumilter.cli.offline import add_sources, offline_setup
 from lumilter.cli.result import Result
+from lumilter.cli.unsent import Unsent
 from lumilter.daemon.engine import Engine
 from lumilter.errors import ConfigError
 from lumilter.session.events import (
@@ -64,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
         _converse(options, engine, result)
     finally:
         engine.stop()
+    if isinstance(setup.services.mail, Unsent):
+        result.injected = setup.services.mail.messages
     if options.json:
         print(result.as_json())
     else:

@@ -47,9 +47,9 @@ Observer = Callable[[Session, Event, Outcome], None]
 class Setup:
     """Everything an engine is made of.
 
-    peer_context: the configured connection variables for a client's address. routing: bindings.
-    print_line: gets each printed line. is_shadow: whether a client's sessions are in shadow (session.shadow); None where none ever is. all_shadow:
-    whether everybody's are. observe: is told what would have been answered.
+    peer_context: the configured connection variables for a client's address. routing: bindings. print_line: gets each
+    printed line. is_shadow: whether a client's sessions are in shadow (session.shadow); None where none ever is.
+    all_shadow: whether everybody's are. observe: is told what would have been answered.
     """
 
     scripts: Sequence[Script]

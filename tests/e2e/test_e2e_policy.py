@@ -248,7 +248,7 @@ def test_the_same_change_for_all_is_made_a_different_one_puts_the_mail_off(site:
     message = delivered(site, "same.1@y.example", "same.2@y.example", subject="x")
     assert message.values(b"X-Same") == [b"1"]
     before = len(site.log())
-    why = "recipients need different messages, which this server can't split yet"
+    why = "recipients need different messages: that needs [inject] server in the configuration"
     assert send(site, "own.1@y.example", "own.2@y.example") == f"451 4.3.5 {why}"
     assert any(f"error: {why} queue_id=" in line for line in site.log()[before:])
     assert delivered(site, "own.1@y.example", subject="x").values(b"X-For") == [b"own.1@y.example"]

@@ -129,17 +129,19 @@ class Runner:
         for _, name in due:
             if self._stopping.is_set():
                 return
-            if self._is_away() and not self._is_old(self._index[name][1]):
+            created = self._index[name][1]
+            if self._is_away() and name not in self._unsaved and not self._is_old(created):
                 continue
             try:
                 self._deliver(name)
             except FileNotFoundError:
-                del self._index[name]
+                self._index.pop(name, None)
             except BadFile as error:
                 self._set_aside(name, error)
             except Exception as error:
                 log.error("outbox: message %s can't be sent now: %s", name, error, exc_info=error)
-                self._index[name] = time.time() + self._retry, self._index[name][1]
+                if name in self._index:
+                    self._index[name] = time.time() + self._retry, created
 
     def _learn(self) -> None:
         """Look at files that are new, forget those that are gone."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 VERSION = 1
 _BLOCK = 262_144
@@ -102,24 +102,23 @@ class Stored:
         try:
             # Neither a symbolic link nor a FIFO that somebody put here is followed or waited for.
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (PermissionError, IsADirectoryError) as error:
-            raise BadFile(str(error)) from error
         except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO):  # a symbolic link, a socket
+            if error.errno in (errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM):  # a link, a socket, not ours
                 raise BadFile(str(error)) from error
             raise
-        self._file: BinaryIO = os.fdopen(handle, "rb")
+        self._handle = handle
         try:
             about = os.fstat(handle)
             if not stat.S_ISREG(about.st_mode):
                 raise BadFile("not a file")
-            line = self._file.readline(_LONGEST_LINE)
+            with os.fdopen(handle, "rb", closefd=False) as file:
+                line = file.readline(_LONGEST_LINE)
             if not line.endswith(b"\n"):
                 raise BadFile("its first line has no end")
             self.envelope = Envelope.parse(line)
             self.content = Content(handle, len(line), about.st_size - len(line))
         except BaseException:
-            self._file.close()
+            os.close(handle)
             raise
 
     def __enter__(self) -> Stored:
@@ -128,7 +127,7 @@ class Stored:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        os.close(self._handle)
 
 
 def parts(envelope: Envelope, content: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:

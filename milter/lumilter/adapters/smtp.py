@@ -78,6 +78,7 @@ class Connection:
         self._final = max(final, timeout)
         self._lmtp = server.protocol == "lmtp"
         self._session: Session | None = None
+        self._used = False
 
     def __enter__(self) -> Connection:
         return self
@@ -92,6 +93,7 @@ class Connection:
         if self._session is None:
             with self._during("connecting"):
                 self._session = Session(self._server.address, self._lmtp, self._hostname, self._timeout, deadline)
+            self._used = False
             with self._during("the greeting"):
                 self._welcome(*self._session.getreply(), "in its greeting")
             hello = "LHLO" if self._lmtp else "EHLO"
@@ -168,7 +170,7 @@ class Connection:
     ) -> tuple[Session, list[str]]:
         """MAIL, on another connection if the one in use turns out to be closed. Who can be named in RCPT."""
         while True:
-            reused = self._session is not None
+            reused = self._session is not None and self._used
             self.open(deadline)
             assert self._session is not None
             utf8 = self._session.has_extn("smtputf8")
@@ -186,6 +188,7 @@ class Connection:
                 if reused:
                     continue
                 raise
+            self._used = True
             refused.update(local)
             if refusal:
                 refused.update(dict.fromkeys(able, refusal))

@@ -84,7 +84,7 @@ def test_the_json_object(lumilter: Lumilter, script: Write, tmp_path: Path) -> N
     ]
     assert all(list(each) == ["action", "index", "name", "value"] for each in found["actions"])
     (held,) = found["messages"]
-    assert list(held) == ["recipients", "sender", "route", "raw"]
+    assert list(held) == ["recipients", "sender", "route", "raw", "how"]
     assert (held["recipients"], held["sender"], held["route"]) == (
         ["bob@example.com", "archive@example.com"], "bounces@example.org", None,
     )  # fmt: skip

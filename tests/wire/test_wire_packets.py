@@ -54,7 +54,7 @@ def test_the_largest_packet_comes_in_small_pieces() -> None:
 @pytest.mark.parametrize("kind", [bytes, memoryview])
 def test_a_body_is_replaced_in_chunks(size: int, kind: type) -> None:
     body = bytes(range(256)) * (size // 256 + 1)
-    written = fed([edit(("replacebody", kind(body[:size])))])
+    written = fed([b"".join(edit(("replacebody", kind(body[:size]))))])
     assert all(command == ord("b") for command, _ in written)
     assert b"".join(payload for _, payload in written) == body[:size]
     assert [len(payload) for _, payload in written] == [CHUNK] * (size // CHUNK) + (

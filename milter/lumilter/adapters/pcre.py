@@ -45,6 +45,13 @@ def replace(
     In the replacement $1, ${1} and \1 are groups, $0 the whole match, ${name} a named group; one that is unset or does
     not exist is empty. A backslash before $ or a backslash makes that literal; any other lone $ or backslash vanishes.
     """
+    return b"".join(replaced(subject, pattern, replacement, limits, limit))
+
+
+def replaced(
+    subject: Buffer, pattern: bytes, replacement: bytes, limits: Limits = DEFAULT, limit: int | None = None
+) -> list[Buffer]:
+    """As `replace`, in pieces: what no match took is not copied where the subject is a memoryview."""
     template = list(_template(replacement))
     literal = b"".join(item for item in template if isinstance(item, bytes))
     fixed = all(isinstance(item, bytes) for item in template)
@@ -55,7 +62,7 @@ def replace(
         parts.append(literal if fixed else _filled(template, _found(subject, code, pairs)))
         position = pairs[1]
     parts.append(subject[position:])
-    return b"".join(parts)
+    return parts
 
 
 def find_all(subject: Buffer, pattern: bytes, most: int, limits: Limits = DEFAULT) -> list[Match]:

@@ -23,6 +23,7 @@ from lumilter.session.mime import Buffer, Part
 
 MARK = b".\r\n"
 """The end-of-data mark, whose first line break is the end of the last line."""
+_MARKED = 2 + len(MARK)
 MOST = 100_000
 """Matches that one call may find: each is kept for the script."""
 
@@ -38,11 +39,21 @@ def with_mark(content: Buffer) -> Buffer:
     return b"".join([content, MARK if not len(content) or content[-1] == 10 else b"\r\n" + MARK])
 
 
-def without_end(content: bytes) -> bytes:
-    """What a replacement made of a content and its mark."""
-    if content.endswith(b"\r\n" + MARK) or content == MARK:
-        return content[:-3]
-    return content
+def without_end(pieces: list[Buffer]) -> bytes:
+    """What a replacement made of a content and its mark, without the mark where it is still there."""
+    end = b""
+    for piece in reversed(pieces):
+        end = bytes(piece[-_MARKED:]) + end
+        if len(end) >= _MARKED:
+            break
+    if end.endswith(b"\r\n" + MARK) or end == MARK:
+        pieces, left = list(pieces), len(MARK)
+        while left:
+            last = pieces.pop()
+            if len(last) > left:
+                pieces.append(last[:-left])
+            left = max(0, left - len(last))
+    return b"".join(pieces)
 
 
 def match(subjects: Iterable[Buffer], pattern: bytes, here: Here) -> Found | Job:
@@ -57,14 +68,14 @@ def match(subjects: Iterable[Buffer], pattern: bytes, here: Here) -> Found | Job
 
 
 def replace(
-    subject: Buffer, pattern: bytes, replacement: bytes, here: Here, change: Callable[[bytes], None]
+    subject: Buffer, pattern: bytes, replacement: bytes, here: Here, change: Callable[[bytes], None], marked: bool
 ) -> Found | Job:
-    """change(new) is called if anything matched."""
+    """change(new) is called if anything matched. marked: the subject ends with the end-of-data mark; new is without."""
     limits = here.services.pcre
 
     def search(deadline: float = 0.0) -> tuple[list[pcre.Match], bytes]:
         found = _all([subject], pattern, limits)
-        return found, pcre.replace(subject, pattern, replacement, limits) if found else b""
+        return found, _replaced(subject, pattern, replacement, limits, marked) if found else b""
 
     def finish(result: tuple[list[pcre.Match], bytes]) -> Found:
         found, changed = result
@@ -98,8 +109,8 @@ def replace_texts(top: Part, pattern: bytes, replacement: bytes, here: Here) -> 
             found = _all([subject], pattern, limits)
             if found:
                 matches += found
-                changed = pcre.replace(subject, pattern, replacement, limits)
-                changes.append((part, text.encode_like(part, without_end(changed) if _is_marked(part) else changed)))
+                changed = _replaced(subject, pattern, replacement, limits, _is_marked(part))
+                changes.append((part, text.encode_like(part, changed)))
         return matches, changes
 
     def finish(result: tuple[list[pcre.Match], list[tuple[Part, text.Encoded]]]) -> Found:
@@ -109,6 +120,11 @@ def replace_texts(top: Part, pattern: bytes, replacement: bytes, here: Here) -> 
         return _found(matches)
 
     return finish(search()) if _size(top) <= INLINE else Job(search, "pcre", finish)
+
+
+def _replaced(subject: Buffer, pattern: bytes, replacement: bytes, limits: pcre.Limits, marked: bool) -> bytes:
+    pieces = pcre.replaced(memoryview(subject), pattern, replacement, limits)
+    return without_end(pieces) if marked else b"".join(pieces)
 
 
 def _is_marked(part: Part) -> bool:

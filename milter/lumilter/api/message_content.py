@@ -86,9 +86,7 @@ def raw_match(msg: MailMessage, pattern: bytes, *, here: Here) -> Found | Job:
 def raw_replace(msg: MailMessage, pattern: bytes, replacement: bytes, *, here: Here) -> Found | Job:
     """Replace all matches in the message as it stands: a table of what matched, or false."""
     subject = b"".join([*msg.content.pieces(), matching.MARK])
-    return matching.replace(
-        subject, pattern, replacement, here, lambda changed: msg.content.set_raw(matching.without_end(changed))
-    )
+    return matching.replace(subject, pattern, replacement, here, msg.content.set_raw, marked=True)
 
 
 @api("msg:body_match", package=PACKAGE, phases=CONTENT_AND_BINDING, blocking=True)
@@ -102,9 +100,9 @@ def body_replace(msg: MailMessage, pattern: bytes, replacement: bytes, *, here: 
     """Replace all matches in the body as it stands: a table of what matched, or false."""
 
     def change(changed: bytes) -> None:
-        msg.content.body = matching.without_end(changed)
+        msg.content.body = changed
 
-    return matching.replace(matching.with_mark(msg.content.body), pattern, replacement, here, change)
+    return matching.replace(matching.with_mark(msg.content.body), pattern, replacement, here, change, marked=True)
 
 
 @api("msg:text_match", package=PACKAGE, phases=CONTENT, blocking=True)

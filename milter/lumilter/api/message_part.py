@@ -210,7 +210,7 @@ def raw_replace(part: Part, pattern: bytes, replacement: bytes, *, here: Here) -
     part.check_writable()
     if part.parent is None and part.tree.whole:
         raise MimeError("this is the whole message: use msg:raw_replace")
-    return matching.replace(part.to_bytes(), pattern, replacement, here, part.set_raw)
+    return matching.replace(part.to_bytes(), pattern, replacement, here, part.set_raw, marked=False)
 
 
 @api("msgpart:body_match", package=PACKAGE, phases=CONTENT, blocking=True)
@@ -223,7 +223,7 @@ def body_match(part: Part, pattern: bytes, *, here: Here) -> Found | Job:
 def body_replace(part: Part, pattern: bytes, replacement: bytes, *, here: Here) -> Found | Job:
     """Replace all matches in the part's body as it stands: a table of what matched, or false."""
     part.check_writable()
-    return matching.replace(part.body_bytes(), pattern, replacement, here, part.set_body)
+    return matching.replace(part.body_bytes(), pattern, replacement, here, part.set_body, marked=False)
 
 
 @api("msgpart:text_match", package=PACKAGE, phases=CONTENT, blocking=True)

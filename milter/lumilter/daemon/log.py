@@ -143,6 +143,9 @@ def script_line(here: Here, text: str) -> None:
     script_log.info("%s", text, extra={"fields": fields})
 
 
+_warned: set[str] = set()
+
+
 def observe(session: Session, event: Event, outcome: Outcome) -> None:
     """Log what an event led to: script errors at once, a line for each message and for each refused command."""
     for error in session.trace.errors:
@@ -150,6 +153,9 @@ def observe(session: Session, event: Event, outcome: Outcome) -> None:
         if isinstance(error, ScriptError) and error.traceback:
             logging.getLogger("lumilter.script").debug("%s", error.traceback)
         script_log.error("%s", error, extra={"fields": {**fields, **_who(session)}})
+    if session.priority_ignored and not _warned:
+        _warned.add("priority")
+        log.warning("msg.priority = 1 has no effect: [routing] priority names no transport (this is said once)")
     decided = isinstance(event, EndOfMessage) or outcome.action is not Action.CONTINUE
     if decided and log.isEnabledFor(logging.INFO):
         log.info("%s", type(event).__name__.lower(), extra={"fields": _line(session, event, outcome)})
@@ -187,6 +193,7 @@ def _line(session: Session, event: Event, outcome: Outcome) -> dict[str, Any]:
         "verdict": verdict_name(outcome),
         "reply": " ".join(filter(None, (str(reply.code), reply.xcode, " / ".join(reply.lines)))) if reply else "",
         "edits": [_edit(edit) for edit in outcome.edits],
+        "sent": [to for message in session.sent for to in message.recipients],
         "reason": session.envelope.discarded,
         "errors": len(session.trace.errors),
         "ms": spent,

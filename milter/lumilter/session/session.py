@@ -99,6 +99,8 @@ class Session:
         """What was sent instead of staying on the MTA's message, at the last EndOfMessage."""
         self.served: tuple[str, ...] = ()
         """Keys of the recipients of an accepted message who were served by themselves; taken when the MTA goes on."""
+        self.priority_ignored = False
+        """A script gave a message a priority, and there is no transport for it."""
         self.envelope = Envelope()
         self.trace = Trace()
         self.shadow = False
@@ -293,6 +295,7 @@ class Session:
 
     def _route(self, message: MailMessage) -> None:
         value = self.routing.header(message.route, message.priority)
+        self.priority_ignored = self.priority_ignored or bool(message.priority and not self.routing.priority)
         if value:
             message.content.headers.prepend(routing.HEADER.decode(), [value.decode()])
 

@@ -27,6 +27,8 @@ _READ = 100_000
 _PROGRESS = 10.0
 """Seconds after which an MTA that waits for the end of its message hears that it was not forgotten."""
 
+_AT_ONCE = 1 << 18
+"""Bytes that are put together to be sent: packets are many and small, a body's are large."""
 _NOTHING_SENT = memoryview(b"")
 _READING, _PAUSED, _WRITING = range(3)
 
@@ -122,11 +124,16 @@ class Link:
     def _flush(self) -> bool:
         """Send the protocol's output, as far as that is possible now; False where the MTA is gone."""
         output = self._protocol.output
-        if not output or self._unsent:
-            return True
-        data = output[0] if len(output) == 1 else b"".join(output)
-        output.clear()
-        return self._send(data)
+        while output and not self._unsent:
+            size, count = 0, 0
+            while count < len(output) and size < _AT_ONCE:
+                size += len(output[count])
+                count += 1
+            data = output[0] if count == 1 else b"".join(output[:count])
+            del output[:count]
+            if not self._send(data):
+                return False
+        return True
 
     def _send(self, data: bytes | memoryview) -> bool:
         try:

@@ -7,7 +7,7 @@ what an MTA sent. Protocol as in Sendmail's include/libmilter/mfdef.h: 4 bytes o
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lumilter.session.events import Action
 from lumilter.wire.edits import Call
@@ -92,16 +92,18 @@ def _header(command: bytes) -> Callable[[int, bytes, bytes], bytes]:
     return lambda index, name, value: packet(command, _number(index) + name + b"\0" + value + b"\0")
 
 
-def _body(body: bytes) -> bytes:
-    """An empty body is one empty packet, as libmilter sends it."""
-    chunks = (body[start : start + CHUNK] for start in range(0, len(body) or 1, CHUNK))
-    return b"".join(part for chunk in chunks for part in (_number(len(chunk) + 1) + b"b", chunk))
+def body(content: bytes) -> Iterator[bytes | memoryview]:
+    """The packets of a new body, which is not copied. An empty one is one empty packet, as libmilter sends it."""
+    view = memoryview(content)
+    for start in range(0, len(view) or 1, CHUNK):
+        chunk = view[start : start + CHUNK]
+        yield _number(len(chunk) + 1) + b"b"
+        yield chunk
 
 
 _EDITS: dict[str, Callable[..., bytes]] = {
     "insheader": _header(b"i"),
     "chgheader": _header(b"m"),
-    "replacebody": _body,
     "addrcpt": lambda address: text(b"+", address),
     "delrcpt": lambda address: text(b"-", address),
     "chgfrom": lambda address: text(b"e", address),
@@ -109,6 +111,9 @@ _EDITS: dict[str, Callable[..., bytes]] = {
 }
 
 
-def edit(call: Call) -> bytes:
-    """The packets of a checked edit."""
-    return _EDITS[call[0]](*call[1:])
+def edit(call: Call) -> Iterator[bytes | memoryview]:
+    """The packets of a checked edit, in pieces."""
+    if call[0] == "replacebody":
+        yield from body(*call[1:])
+    else:
+        yield _EDITS[call[0]](*call[1:])

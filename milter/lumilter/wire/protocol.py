@@ -67,7 +67,7 @@ class Protocol:
         self._macros = Stages()
         self._content = Content(limits)
         self.debts = Debts()
-        self.output: list[bytes] = []
+        self.output: list[bytes | memoryview] = []
         self.over = False
 
     def run(self) -> Steps:
@@ -155,7 +155,8 @@ class Protocol:
             outcome = yield event
             if outcome.edits and outcome.action in (Action.CONTINUE, Action.ACCEPT):
                 try:
-                    self.output.extend(map(packets.edit, edits.check(outcome.edits, self._terms)))
+                    for call in edits.check(outcome.edits, self._terms):
+                        self.output.extend(packets.edit(call))
                 except edits.Unwritable as error:
                     queue_id = event.macros.get("i", "-")
                     log.error("%s: the edits of this message can't be made, it is tempfailed: %s", queue_id, error)

@@ -166,7 +166,7 @@ def edit_packets(wanted: tuple[Edit, ...], allowed: Edits, spaced: bool) -> None
         str(error).encode("utf-8", "backslashreplace")
         return
     for edit, call in zip(wanted, calls, strict=True):
-        out = Framer().feed(packets.edit(call))
+        out = Framer().feed(b"".join(packets.edit(call)))
         if call[0] == "replacebody":
             assert b"".join(payload for _, payload in out) == edit.body  # type: ignore[union-attr]
             continue

@@ -1,0 +1,155 @@
+"""What large messages and many recipients cost: time, and the worker's memory above what it held before.
+
+    .venv/bin/python -m bench.messages [--write]     # as root or not; prints the tables, or renews bench/MESSAGES.md
+
+The law: one worker, the Python wire on a Unix socket, a client that checks every answer; a cell is the median of rounds.
+Memory is the peak of resident memory (VmHWM, reset before each message) less what the idle worker held, over the size
+of the message. Splitting goes to a sink that answers at once, so it is lumilter's own cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "milter"), str(ROOT / "tests")]
+
+from support.daemon import Daemon, write  # noqa: E402
+from support.milter_client import MilterClient  # noqa: E402
+from support.sink import Sink  # noqa: E402
+
+PAGE = ROOT / "bench/MESSAGES.md"
+
+POLICIES = {
+    "add a header": 'msg:header("X-Seen", "1")',
+    "search the body": 'assert(msg:body_match("needle in [a-z]+stack"))',
+    "search the text": 'assert(msg:text_match("needle in [a-z]+stack"))',
+    "replace in the body": 'assert(msg:body_replace("needle in ([a-z]+)stack", "$1"))',
+    "replace in the text": 'assert(msg:text_replace("needle in ([a-z]+)stack", "$1"))',
+    "walk the MIME tree": "local p = msg:mime(true) while p ~= nil do p = p.thread end",
+    "add a part": 'local t = msg:mime(false) t:addLastChild(msg:makePart("text/plain", "new"))',
+}
+SIZES = {"1 kB": 1_000, "100 kB": 100_000, "1 MB": 1_000_000, "10 MB": 10_000_000, "100 MB": 100_000_000}
+LINE = b"The quick brown fox jumps over the lazy dog, again and again and again.\r\n"
+
+
+def content(size: int) -> bytes:
+    """A multipart body of about that size with one long text part."""
+    head = b"--b\r\nContent-Type: text/plain\r\n\r\n"
+    tail = b"a needle in haystack\r\n--b--\r\n"
+    return head + LINE * max(1, (size - len(head) - len(tail)) // len(LINE)) + tail
+
+
+def status(pid: int, name: str) -> int:
+    """A figure of /proc/PID/status, in bytes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise LookupError(name)
+
+
+@contextmanager
+def served(policy: str, config: str = "") -> Iterator[tuple[Daemon, str]]:
+    """A daemon with one worker and the path of its socket."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        with Daemon(write(directory / "etc", directory / "m.sock", [policy], config), directory / "log") as daemon:
+            yield daemon, str(directory / "m.sock")
+
+
+def send(socket: str, body: bytes, recipients: int = 1) -> float:
+    """One message over a connection of its own; seconds from the end of the body to the answer."""
+    with MilterClient(socket, timeout=300) as mta:
+        mta.negotiate()
+        mta.connect()
+        mta.helo()
+        mta.mail()
+        for number in range(recipients):
+            mta.rcpt(f"<r{number}@example.com>")
+        mta.data()
+        mta.header(b"Subject", b"x")
+        mta.header(b"Content-Type", b'multipart/mixed; boundary="b"')
+        mta.eoh()
+        mta.body(body)
+        begun = time.perf_counter()
+        answer = mta.eom()
+        seconds = time.perf_counter() - begun
+        assert answer.kind == "continue", answer
+        mta.quit()
+    return seconds
+
+
+def by_size(rounds: int) -> list[str]:
+    """Rows: policy, then time and memory for each size."""
+    rows = ["| policy | " + " | ".join(SIZES) + " |", "| --- |" + " ---: |" * len(SIZES)]
+    for name, call in POLICIES.items():
+        policy = f"function mod:validate_data(msg, ac, vctx) {call} end"
+        cells = []
+        with served(policy, '[lua]\ninstructions = 0\n') as (daemon, socket):
+            send(socket, content(1000))
+            (worker,) = daemon.workers
+            for size in SIZES.values():
+                body, times, peaks = content(size), [], []
+                for _ in range(rounds):
+                    before = status(worker, "VmRSS")
+                    Path(f"/proc/{worker}/clear_refs").write_text("5")
+                    times.append(send(socket, body))
+                    peaks.append((status(worker, "VmHWM") - before) / len(body))
+                memory = f", {statistics.median(peaks):.2f}x" if size >= 10_000_000 else ""
+                cells.append(f"{statistics.median(times) * 1000:.2f} ms{memory}")
+        rows.append(f"| {name} | " + " | ".join(cells) + " |")
+    return rows
+
+
+def by_recipients(rounds: int) -> list[str]:
+    """Rows: recipients, then time for all alike, ten groups, all different."""
+    kinds = {"alike": '"same"', "10 groups": 'msg:rcptto():match("(%d)@")', "all different": "msg:rcptto()"}
+    rows = ["| recipients | " + " | ".join(kinds) + " |", "| --- |" + " ---: |" * len(kinds)]
+    counts = (1, 10, 100, 1000)
+    cells: dict[int, list[str]] = {count: [] for count in counts}
+    for mark in kinds.values():
+        policy = f'function mod:validate_data_spool_each_rcpt(msg, ac, vctx) msg:header("X-For", {mark}) end'
+        with Sink() as sink, tempfile.TemporaryDirectory() as outbox:
+            inject = f'[inject]\nserver = "smtp:inet:{sink.port}@127.0.0.1"\noutbox = "{outbox}"\n'
+            with served(policy, inject) as (_, socket):
+                for count in counts:
+                    times = [send(socket, content(10_000), count) for _ in range(rounds)]
+                    cells[count].append(f"{statistics.median(times) * 1000:.1f} ms")
+    return [*rows, *(f"| {count} | " + " | ".join(cells[count]) + " |" for count in counts)]
+
+
+def main() -> None:
+    """See the module's docstring."""
+    parser = argparse.ArgumentParser(description="cost of large messages and many recipients")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="renew bench/MESSAGES.md")
+    options = parser.parse_args()
+    text = "\n".join(
+        [
+            "# Large messages, many recipients",
+            "",
+            "Time from the end of the body to the answer, and, from 10 MB on, peak memory above the idle worker's as a",
+            "multiple of the message. Written by `python -m bench.messages --write`; what it measures stands there.",
+            "",
+            *by_size(options.rounds),
+            "",
+            "A message of 10 kB by recipients; messages for those that part ways go to a server that answers at once.",
+            "",
+            *by_recipients(options.rounds),
+            "",
+        ]
+    )
+    if options.write:
+        PAGE.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,7 @@
-"""adapters.smtp: what is sent to SMTP and LMTP servers, good ones and hostile ones."""
+"""adapters.smtp: messages, addresses and refusals, with servers that keep to the rules."""
 
 from __future__ import annotations
 
-import re
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,16 +14,14 @@ from aiosmtpd.smtp import SMTP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumilter.adapters.smtp import Connection, Refusal, SendError
+from lumilter.adapters.smtp import Connection, Refusal
 from lumilter.adapters.smtp_address import unsendable
-from lumilter.adapters.smtp_content import BLOCK, blocks, has_8bit
+from lumilter.adapters.smtp_content import BLOCK
 from lumilter.config.address import MailServer
 from support.scripted_server import Talk, scripted
 from support.sink import Sink
 
 MESSAGE = [b"Subject: a\r\n\r\n", memoryview(b"body\r\n")]
-SHORT = 0.3
-"""Seconds for an answer that does not come."""
 
 
 def soon(seconds: float = 30) -> float:
@@ -36,25 +32,10 @@ def smtp(port: int) -> MailServer:
     return MailServer.parse(f"smtp:inet:{port}@127.0.0.1")
 
 
-def normalised(content: bytes) -> bytes:
-    """What a server must get, by another way than the adapter's."""
-    if content and not content.endswith(b"\n"):
-        content += b"\n"
-    lines = [line.rstrip(b"\r").replace(b"\r", b" ") + b"\r\n" for line in content.split(b"\n")]
-    return b"".join(lines[:-1])
-
-
 @pytest.fixture(scope="module")
 def sink() -> Iterator[Sink]:
     with Sink() as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def connection(sink: Sink) -> Iterator[Connection]:
-    """One for all examples of a property."""
-    with Connection(smtp(sink.port), "mx.test", 10) as connection:
-        yield connection
 
 
 class Kept:
@@ -143,48 +124,6 @@ def test_aiosmtpd_over_unix_sockets(tmp_path: Path) -> None:
     assert [message[1] for message in kept.messages] == [["a@b.test", "b@b.test", "c@b.test"]] * 2
 
 
-SMUGGLED = st.lists(
-    st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.\r\n", b"\n.\n", b"\r.\r", b"\0", b"\xff", b"a"]), max_size=30
-).map(b"".join)
-
-
-@settings(max_examples=200, deadline=None)
-@given(content=st.binary(max_size=200) | SMUGGLED, cuts=st.lists(st.integers(0, 200), max_size=5))
-def test_what_arrives_is_the_content_with_its_line_ends_normalised(
-    sink: Sink, connection: Connection, content: bytes, cuts: list[int]
-) -> None:
-    ends = sorted(cuts)
-    pieces = [content[start:end] for start, end in zip([0, *ends], [*ends, len(content)], strict=True)]
-    assert b"".join(pieces) == content
-    sent = b"".join(blocks(pieces))
-    assert not re.search(rb"(?<!\r)\n|\r(?!\n)", sent)
-    assert not re.search(rb"(?:^|\n)\.(?:\r|\n)", sent)
-    before = len(sink.messages)
-    assert connection.send("a@a.test", ["b@b.test"], [memoryview(piece) for piece in pieces], soon()) == {}
-    assert [message.raw for message in sink.messages[before:]] == [normalised(content)]
-
-
-@pytest.mark.parametrize("around", range(-3, 4))
-@pytest.mark.parametrize("text", [b"\r\n.\r\n", b"\r\r\n.", b"\n.", b"\r.", b"\r" * (2 * BLOCK + 5)])
-def test_line_ends_that_lie_across_blocks(around: int, text: bytes) -> None:
-    content = b"a" * (BLOCK + around - len(text)) + text + b"b"
-    unstuffed = re.sub(rb"(^|\n)\.", rb"\1", b"".join(blocks([content])))
-    assert unstuffed == normalised(content)
-
-
-def test_8bit_is_seen_anywhere() -> None:
-    assert has_8bit([b"a" * BLOCK + b"\x80"])
-    assert not has_8bit([b"a" * BLOCK, b"\x7f\0", b""])
-
-
-def test_a_message_of_100_mb_is_not_copied(sink: Sink) -> None:
-    line = b"." + b"x" * 1022 + b"\n"
-    piece = memoryview(line * 1024)
-    sizes = [len(block) for block in blocks([piece] * 100)]
-    assert sum(sizes) == 100 * 1024 * (1024 + 2)
-    assert max(sizes) < BLOCK * 1.1
-
-
 @pytest.mark.parametrize(
     "address",
     ["a\r\nRCPT TO:<b>", "a\nb", "a\0b", "a>b", "a<b", "a b@c", '"a', 'a\\"b> SIZE=1@c', '"a\r"@b', '"a\x7f"@b',
@@ -255,152 +194,6 @@ def test_an_old_server_gets_helo_and_no_parameters() -> None:
         assert server.talks[0].heard[1:3] == [b"helo mx.test", b"MAIL FROM:<a@a.test>"]
 
 
-def failing(talk_to: Any, text: str, protocol: str = "smtp", seconds: float = 30, **states: bool) -> None:
-    """A server that makes `send` fail, with a text that names it."""
-    with scripted(talk_to, protocol) as server, Connection(server.server, "mx.test", SHORT, SHORT) as connection:
-        start = time.monotonic()
-        with pytest.raises(SendError, match=text) as caught:
-            connection.send("a@a.test", ["b@b.test", "c@c.test"], MESSAGE, soon(seconds))
-        assert time.monotonic() - start < 20
-        assert str(server.server) in str(caught.value)
-        assert (caught.value.permanent, caught.value.unanswered) == (
-            states.get("permanent", False), states.get("unanswered", False),
-        )  # fmt: skip
-
-
-def test_nobody_listens(tmp_path: Path) -> None:
-    with Sink() as sink:
-        port = sink.port
-    for server in (smtp(port), MailServer.parse(f"lmtp:unix:{tmp_path}/none"), MailServer.parse("inet:25@a..b")):
-        with Connection(server, "mx.test", 10) as connection, pytest.raises(SendError, match=re.escape(str(server))):
-            connection.send("a@a.test", ["b@b.test"], MESSAGE, soon())
-
-
-def test_the_deadline_has_passed(sink: Sink) -> None:
-    with Connection(smtp(sink.port), "mx.test", 10) as connection, pytest.raises(SendError, match="in time"):
-        connection.send("a@a.test", ["b@b.test"], MESSAGE, time.monotonic() - 1)
-
-
-def test_hangs_after_accept() -> None:
-    failing(lambda talk, number: talk.wait(), "no answer in time at the greeting")
-
-
-@pytest.mark.parametrize("steps", range(4))
-def test_hangs_at_a_command(steps: int) -> None:
-    def talk(talk: Talk, number: int) -> None:
-        talk.hello()
-        talk.commands(*[b"250 a", b"250 b", b"250 c", b"354 d"][:steps])
-        talk.command()
-        talk.wait()
-
-    failing(talk, f"no answer in time at {['MAIL', 'RCPT', 'RCPT', 'DATA'][steps]}")
-
-
-def test_hangs_after_the_dot() -> None:
-    def talk(talk: Talk, number: int) -> None:
-        talk.hello()
-        talk.commands(b"250 a", b"250 b", b"250 c", b"354 d")
-        talk.data()
-        talk.wait()
-
-    failing(talk, "no answer in time at the end of the message; it may have taken the message", unanswered=True)
-
-
-def test_closes_after_the_dot_and_nothing_is_repeated() -> None:
-    def talk(talk: Talk, number: int) -> None:
-        talk.hello()
-        talk.commands(b"250 a", b"250 b", b"354 d")
-        talk.data()
-        if number == 0:
-            talk.say(b"250 first")
-            talk.commands(b"250 a", b"250 b", b"354 d")
-            talk.data()
-
-    with scripted(talk) as server, Connection(server.server, "mx.test", 10) as connection:
-        assert connection.send("a@a.test", ["b@b.test"], MESSAGE, soon()) == {}
-        with pytest.raises(SendError, match="closed the connection") as caught:
-            connection.send("a@a.test", ["b@b.test"], MESSAGE, soon())
-        assert caught.value.unanswered
-        assert len(server.talks) == 1
-
-
-def test_half_a_reply() -> None:
-    def talk(talk: Talk, number: int) -> None:
-        talk.hello()
-        talk.command()
-        talk.sock.sendall(b"250 o")
-
-    failing(talk, "closed the connection at MAIL")
-
-
-@pytest.mark.parametrize(
-    "garbage", [b"hello", b"", b"\x16\x03\x01\xff", b"999 a", b"25 a", b"100 a", b"2500 a", b"-1 a"]
-)
-def test_garbage(garbage: bytes) -> None:
-    def talk(talk: Talk, number: int) -> None:
-        talk.say(garbage)
-        talk.wait()
-
-    failing(talk, "nonsense|said 999")
-
-    def later(talk: Talk, number: int) -> None:
-        talk.hello()
-        talk.command(garbage)
-        talk.wait()
-
-    failing(later, "nonsense at MAIL|nonsense: ")
-
-
-def test_a_reply_of_the_wrong_kind() -> None:
-    def talk(talk: Talk, number: int) -> None:
-        talk.hello()
-        talk.commands(b"250 a", b"250 b", b"250 c", b"250 not 354")
-        talk.wait()
-
-    failing(talk, "answered 250 not 354 at DATA")
-
-
-def test_a_reply_without_end_in_lines_or_in_one() -> None:
-    def lines(talk: Talk, number: int) -> None:
-        while True:
-            talk.say(*[b"220-" + b"x" * 100] * 1000)
-
-    def line(talk: Talk, number: int) -> None:
-        talk.hello()
-        talk.command()
-        while True:
-            talk.sock.sendall(b"250 " + b"x" * 60000)
-
-    failing(lines, "more than 65536 bytes")
-    failing(line, "more than 65536 bytes")
-
-
-def test_a_reply_that_drips() -> None:
-    def talk(talk: Talk, number: int) -> None:
-        talk.hello()
-        talk.command()
-        while True:
-            talk.sock.sendall(b"2")
-            time.sleep(SHORT / 10)
-
-    failing(talk, "no answer in time at MAIL")
-
-
-def test_a_server_that_does_not_read() -> None:
-    def talk(talk: Talk, number: int) -> None:
-        talk.hello()
-        talk.commands(b"250 a", b"250 b", b"354 go")
-        released.wait(30)
-
-    released = threading.Event()
-    big = [b"x" * 1_000_000] * 50
-    with scripted(talk) as server, Connection(server.server, "mx.test", SHORT) as connection:
-        with pytest.raises(SendError, match="no answer in time at the message") as caught:
-            connection.send("a@a.test", ["b@b.test"], big, soon())
-        assert not caught.value.unanswered
-        released.set()
-
-
 def test_long_and_many_lines_are_one_text() -> None:
     def talk(talk: Talk, number: int) -> None:
         talk.hello()
@@ -435,23 +228,6 @@ def test_refusals_at_each_command() -> None:
             refused = connection.send("a@a.test", ["b@b.test"], MESSAGE, soon())
             assert {who: str(why) for who, why in refused.items()} == {"b@b.test": expected}
         assert len(server.talks) == 1
-
-
-@pytest.mark.parametrize(("greeting", "permanent"), [(b"554 5.7.1 no mail here", True), (b"421 4.3.2 busy", False)])
-def test_a_server_that_wants_no_mail(greeting: bytes, permanent: bool) -> None:
-    def talk(talk: Talk, number: int) -> None:
-        talk.say(greeting)
-        talk.wait()
-
-    failing(talk, greeting.decode(), permanent=permanent)
-
-
-def test_421_in_the_middle() -> None:
-    def talk(talk: Talk, number: int) -> None:
-        talk.hello()
-        talk.commands(b"250 a", b"250 b", b"421 4.3.2 going down")
-
-    failing(talk, "421 4.3.2 going down at RCPT")
 
 
 @pytest.mark.parametrize("goodbye", [b"421 4.4.2 idle for too long", b""])

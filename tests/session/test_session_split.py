@@ -197,6 +197,7 @@ ROUTING = Routing(
         ("", "other.x", 0, b"smtp:other.x"),
         ("", "", 1, b"fast:"),
         ("", "other.x", 1, b"fast:other.x"),
+        ("one", "", 0, b"binding-one:"),
     ],
 )
 def test_the_private_header(binding: str, domain: str, priority: int, header: bytes) -> None:

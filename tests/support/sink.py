@@ -23,6 +23,8 @@ class Received:
     recipients: tuple[str, ...]
     raw: bytes
     helo: str
+    peer: str = ""
+    """The client's IP address."""
 
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
@@ -136,7 +138,8 @@ class _Session(socketserver.StreamRequestHandler):
         if not line:
             return
         if reply.startswith("2"):
-            self.server.sink.keep(Received(self._sender, tuple(self._recipients), b"".join(lines), self._helo))
+            recipients, peer = tuple(self._recipients), self.client_address[0]
+            self.server.sink.keep(Received(self._sender, recipients, b"".join(lines), self._helo, peer))
         self._recipients = []
         self._say(reply)
 

@@ -217,7 +217,7 @@ def _promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) -
     headers.delete(routing.HEADER.decode())
     headers.write(routing.HOPS.decode(), str(hops))
     if here.session is not None:
-        value = here.session.routing.header(msg.route, msg.priority)
+        value = here.session.routing.header(msg.route, msg.priority, Path.parse(recipients[0]).domain)
         if value:
             headers.prepend(routing.HEADER.decode(), [value.decode()])
         if here.session.shadow:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from lumilter import __version__
-from lumilter.cli import check, ctl, evaluate, functions, replay, serve, test
+from lumilter.cli import check, ctl, evaluate, functions, postfix_config, replay, serve, test
 from lumilter.errors import ConfigError, LumilterError, ScriptError
 
 EX_CONFIG = 78
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"lumilter {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb in (serve, check, test, replay, functions, evaluate, ctl):
+    for verb in (serve, check, test, replay, functions, postfix_config, evaluate, ctl):
         verb.add(verbs)
     options = parser.parse_args(arguments)
     try:

@@ -354,9 +354,13 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A routing domain that is not found by its MX records, as `gateway` sets it in Momentum's domain stanza."""
+    """A domain that is not found by its MX records, as `gateway` sets it in Momentum's domain stanza."""
 
-    domain: str = key(DOMAIN, "The routing domain.", example="sms.example.com")
+    domain: str = key(
+        DOMAIN,
+        "A routing domain, or the domain of recipients whose messages have a binding or a priority.",
+        example="sms.example.com",
+    )
     nexthop: str = key(NEXTHOP, "The next hop, as Postfix writes it.", example="[192.0.2.30]:2525")
     transport: str | None = key(
         optional(TRANSPORT), "A Postfix transport other than the binding's.", "", example="lmtp"

@@ -35,12 +35,11 @@ class Routing:
     transport: str = "smtp"
     priority: str = ""
 
-    def header(self, route: Route, priority: int) -> bytes:
-        """The private header's value; b"" where the MTA's own routing is to do."""
-        transport = self.bindings.get(route.binding, "")
-        via, nexthop = self.routes.get(route.domain, ("", route.domain))
-        if not transport and priority and self.priority:
-            transport = self.priority
+    def header(self, route: Route, priority: int, domain: str) -> bytes:
+        """The private header's value; b"" where the MTA's own routing is to do. domain: the recipient's."""
+        transport = self.bindings.get(route.binding, "") or (self.priority if priority else "")
+        wanted = route.domain or (domain.lower() if transport else "")
+        via, nexthop = self.routes.get(wanted, ("", route.domain))
         if not (transport or nexthop):
             return b""
         return f"{via or transport or self.transport}:{nexthop}".encode("ascii")

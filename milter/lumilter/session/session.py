@@ -294,7 +294,8 @@ class Session:
         return None
 
     def _route(self, message: MailMessage) -> None:
-        value = self.routing.header(message.route, message.priority)
+        domain = Path.parse(message.content.rcptto).domain
+        value = self.routing.header(message.route, message.priority, domain)
         self.priority_ignored = self.priority_ignored or bool(message.priority and not self.routing.priority)
         if value:
             message.content.headers.prepend(routing.HEADER.decode(), [value.decode()])

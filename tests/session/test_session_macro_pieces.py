@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lumilter.session.macro_pieces import Part, leaves, piece
+from lumilter.session.macro_pieces import leaves, piece
 
 PLAIN = (b"From: a@example.com\r\nSubject: caf\xe9\r\n", b"one\r\ntwo \xff\r\nthree")
 WHOLE = (PLAIN[0] + b"\r\n" + PLAIN[1]).decode("utf-8", "surrogateescape")
@@ -156,8 +156,8 @@ def test_nesting_is_bounded() -> None:
     body = b"end"
     for depth in range(3000):
         body = b"--b%d\r\nContent-Type: multipart/mixed; boundary=b%d\r\n\r\n" % (depth, depth - 1) + body
-    found = leaves(Part(b"Content-Type: multipart/mixed; boundary=b2999\r\n", body))
-    assert len(found) == 1 and found[0].body.endswith(b"end")
+    found = leaves(b"Content-Type: multipart/mixed; boundary=b2999\r\n", body)
+    assert len(found) == 1 and bytes(found[0].body).endswith(b"end")
 
 
 lines = st.sampled_from(

@@ -13,7 +13,11 @@
     ├── HeaderError          a script gave a header name that is none (session.headers)
     ├── PatternError         a regular expression does not compile (adapters.pcre_code)
     ├── MatchLimitError      a search passed its limits (adapters.pcre_code)
-    └── SplitError           recipients need different messages and no injection address is configured
+    ├── MimeError            a change to a MIME tree that can't be made (session.mime)
+    ├── SendError            a mail server is away or refuses everything (adapters.smtp)
+    ├── OutboxError          a promised message can't be put on disk (adapters.outbox_store)
+    ├── SentError            who was served can't be remembered (adapters.sent)
+    └── SplitError           recipients need different messages, which could not be sent
 
 The law: code outside this package never sees another exception type from us, a script never sees a Python exception,
 and the one place that turns an error into an answer for the MTA is `session.verdict`.
@@ -80,4 +84,4 @@ class NegotiationError(LumilterError):
 
 
 class SplitError(LumilterError):
-    """A policy gave recipients different messages and there is no way to inject the others."""
+    """A policy gave recipients different messages, and not all of them could be sent."""

@@ -23,7 +23,7 @@ from lumilter.session.mime import Buffer, Part
 
 MARK = b".\r\n"
 """The end-of-data mark, whose first line break is the end of the last line."""
-_MARKED = 2 + len(MARK)
+_MARKED = 1 + len(MARK)
 MOST = 100_000
 """Matches that one call may find: each is kept for the script."""
 
@@ -46,7 +46,7 @@ def without_end(pieces: list[Buffer]) -> bytes:
         end = bytes(piece[-_MARKED:]) + end
         if len(end) >= _MARKED:
             break
-    if end.endswith(b"\r\n" + MARK) or end == MARK:
+    if end.endswith(b"\n" + MARK) or end == MARK:
         pieces, left = list(pieces), len(MARK)
         while left:
             last = pieces.pop()

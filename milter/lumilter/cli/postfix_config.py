@@ -1,37 +1,28 @@
 """`lumilter postfix-config`: the lines of Postfix that bindings, routing domains and injected mail need.
 
-The law: only transports that the configuration names are obeyed; a header that names another one is removed. Lines are
-printed as they are to stand in main.cf and master.cf, so that they can be pasted.
-
-How it works: lumilter adds X-Lumilter-Route: TRANSPORT:NEXTHOP. milter_header_checks looks only at headers that a
-milter added, and makes it a FILTER; smtp_header_checks removes it on the way out. Mail that lumilter injects has the
-header when it comes, so its listener has a cleanup service whose header_checks do the same.
+The law: what the lines are is said by postfix_lines; this prints or writes them, and refuses what Postfix can't have.
 """
 
 from __future__ import annotations
 
 import argparse
-import ipaddress
-import re
 import socket
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from lumilter import config
+from lumilter.cli.postfix_lines import AGENTS, CLEANUP, main_cf, master_cf, route_table, strip_table, transports
 from lumilter.cli.serve import DEFAULT_CONFIG
 from lumilter.config import Config
-from lumilter.config.schema import Binding
 from lumilter.daemon.setup import transport_of
 from lumilter.errors import ConfigError
-from lumilter.session.routing import HEADER
 
 TABLES = "/etc/postfix/lumilter"
-STANDARD = frozenset(
-    ("smtp", "smtpd", "lmtp", "relay", "local", "virtual", "error", "retry", "discard", "pipe", "cleanup", "proxymap")
-)
-"""Services that Postfix has, and that no binding may take the place of."""
-_NAME = HEADER.decode()
+NOT_AGENTS = frozenset((
+    "anvil", "bounce", "cleanup", "defer", "dnsblog", "flush", "pickup", "postlog", "proxymap", "proxywrite", "qmgr",
+    "qmqpd", "rewrite", "scache", "showq", "smtpd", "tlsmgr", "tlsproxy", "trace", "verify", CLEANUP,
+))  # fmt: skip
+"""Services of master.cf that deliver nothing: mail for one of them would stay in the queue."""
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,8 +37,8 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print or write; raises ConfigError for what Postfix can't have."""
     settings = config.load(options.config)
-    problems(settings)
     tables = options.tables or (str(Path(options.write).absolute()) if options.write else TABLES)
+    problems(settings, tables)
     files = {
         "main.cf.add": main_cf(settings, tables),
         "master.cf.add": master_cf(settings, tables),
@@ -57,14 +48,10 @@ def run(options: argparse.Namespace) -> int:
     for binding in settings.bindings:
         if binding.address and not _is_ours(binding.address):
             print(f"warning: {binding.address} of binding {binding.name} is not on this machine", file=sys.stderr)
+    if (settings.bindings or settings.routes) and not settings.routing.enabled:
+        print("warning: [routing] enabled is false: bindings and routes have no effect", file=sys.stderr)
     if options.write:
-        directory = Path(options.write)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            for name, text in files.items():
-                (directory / name).write_text(text)
-        except OSError as error:
-            raise ConfigError(f"cannot write: {error.strerror}", str(error.filename or directory)) from None
+        _write(Path(options.write), files)
         return 0
     places = {"main.cf.add": "/etc/postfix/main.cf", "master.cf.add": "/etc/postfix/master.cf"}
     for name, text in files.items():
@@ -73,96 +60,38 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def problems(settings: Config) -> None:
-    """Raises ConfigError for bindings that can't be Postfix's."""
+def problems(settings: Config, tables: str = TABLES) -> None:
+    """Raises ConfigError for names, transports and paths that can't be Postfix's."""
+    if any(char.isspace() or char in ",{}$" for char in tables):
+        raise ConfigError(f"{tables!r} can't stand in main.cf: no spaces, commas, braces, dollar signs", settings.file)
     names: set[str] = {"default"}
-    transports = {settings.routing.transport, settings.routing.priority}
+    taken = {settings.routing.transport, settings.routing.priority}
     for binding in settings.bindings:
         if binding.name in names:
             raise ConfigError(f'[[binding]] name = "{binding.name}" is there twice, or "default"', settings.file)
         transport = transport_of(binding)
-        if transport in transports:
+        if transport in taken:
             raise ConfigError(f'the transport "{transport}" of binding "{binding.name}" is taken', settings.file)
-        if transport in STANDARD:
+        if transport in AGENTS | {"pipe"}:
             raise ConfigError(f'binding "{binding.name}" takes Postfix\'s own service "{transport}"', settings.file)
         names.add(binding.name)
-        transports.add(transport)
+        taken.add(transport)
+    for transport in sorted(transports(settings) & NOT_AGENTS):
+        raise ConfigError(f'Postfix\'s service "{transport}" is no transport: it delivers nothing', settings.file)
+    domains: set[str] = set()
+    for route in settings.routes:
+        if route.domain in domains:
+            raise ConfigError(f'[[route]] domain = "{route.domain}" is there twice', settings.file)
+        domains.add(route.domain)
 
 
-def main_cf(settings: Config, tables: str) -> str:
-    """Lines for main.cf."""
-    lines = []
-    if settings.routing.enabled:
-        lines.append("# A header that lumilter added names the transport. A client's own is not looked at.")
-        lines.append(f"milter_header_checks = regexp:{tables}/route")
-    lines.append("# It does not leave this machine.")
-    lines += [f"{agent}_header_checks = regexp:{tables}/strip" for agent in ("smtp", "lmtp")]
-    return "".join(f"{line}\n" for line in lines)
-
-
-def master_cf(settings: Config, tables: str) -> str:
-    """Services for master.cf."""
-    lines: list[str] = []
-    for binding in settings.bindings:
-        lines += [f"# Binding {binding.name}.", *_client(transport_of(binding), _binding_options(binding))]
-    if settings.routing.priority and settings.routing.priority not in STANDARD:
-        lines += ["# Messages with msg.priority = 1.", *_client(settings.routing.priority, [])]
-    lines += _listener(settings, tables)
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _client(name: str, options: Sequence[str]) -> list[str]:
-    return [f"{name} unix - - n - - smtp", *(f"  -o {option}" for option in (f"syslog_name=postfix/{name}", *options))]
-
-
-def _binding_options(binding: Binding) -> list[str]:
-    options = []
-    if binding.address:
-        six = ipaddress.ip_address(binding.address).version == 6
-        options.append(f"smtp_bind_address{'6' if six else ''}={binding.address}")
-        options.append(f"inet_protocols={'ipv6' if six else 'ipv4'}")  # the other family has no address of its own
-    if binding.helo:
-        options.append(f"smtp_helo_name={binding.helo}")
-    return options
-
-
-def _listener(settings: Config, tables: str) -> list[str]:
-    """The listener that takes what lumilter sends, and its cleanup."""
-    server = settings.inject.server
-    if server is None:
-        return ["# [inject] server is not set: scripts can't send mail, and recipients can't part ways."]
-    if server.protocol != "smtp" or server.address.family == "unix":
-        return [f"# {server} is not a listener of Postfix's: see to it that it asks no milter."]
-    listen = [
-        "syslog_name=postfix/lumilter-inject", "cleanup_service_name=lumilter-cleanup", "smtpd_milters=",
-        "mynetworks=127.0.0.0/8,[::1]/128", "smtpd_client_restrictions=permit_mynetworks,reject",
-        "smtpd_relay_restrictions=permit_mynetworks,reject", "smtpd_helo_restrictions=", "smtpd_sender_restrictions=",
-        "smtpd_recipient_restrictions=", "smtpd_data_restrictions=", "smtpd_end_of_data_restrictions=",
-        "smtpd_recipient_limit=100000", "smtpd_client_connection_count_limit=0", "smtpd_tls_security_level=none",
-        "smtpd_sasl_auth_enable=no", "smtpd_proxy_filter=", "content_filter=",
-    ]  # fmt: skip
-    clean = ["header_checks=" + (f"regexp:{tables}/route" if settings.routing.enabled else "")]
-    clean += ["mime_header_checks=", "nested_header_checks=", "body_checks=", "always_bcc="]
-    where = f"{server.address.bracketed}:{server.address.port}"
-    return [
-        "# What lumilter sends; for this machine only, and without a milter.",
-        f"{where} inet n - n - - smtpd", *(f"  -o {option}" for option in listen),
-        "lumilter-cleanup unix n - n - 0 cleanup", *(f"  -o {option}" for option in clean),
-    ]  # fmt: skip
-
-
-def route_table(settings: Config) -> str:
-    """The private header as a FILTER."""
-    routing = settings.routing
-    known = {routing.transport, *(transport_of(binding) for binding in settings.bindings)}
-    known |= {name for name in (routing.priority, *(route.transport for route in settings.routes)) if name}
-    names = "|".join(re.escape(name).replace("\\-", "-") for name in sorted(known))
-    return f"/^{_NAME}: ({names}):([^ ]*)$/ FILTER $1:$2\n/^{_NAME}:/ IGNORE\n"
-
-
-def strip_table() -> str:
-    """The private header as nothing."""
-    return f"/^{_NAME}:/ IGNORE\n"
+def _write(directory: Path, files: dict[str, str]) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (directory / name).write_text(text)
+    except OSError as error:
+        raise ConfigError(f"cannot write: {error.strerror}", str(error.filename or directory)) from None
 
 
 def _is_ours(address: str) -> bool:

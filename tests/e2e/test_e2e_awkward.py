@@ -22,6 +22,7 @@ import pytest
 from support.awkward import MESSAGES, smime_verifies
 from support.daemon import Daemon, write
 from support.postfix import PrivatePostfix, free_port
+from support.sendmail import PrivateSendmail, Unavailable
 from support.sink import Sink
 from support.smtp_client import SmtpClient
 
@@ -179,3 +180,45 @@ def changed(before: list[bytes]) -> list[bytes]:
     rest = [field for field in before if not field.lower().startswith(b"subject:")]
     last = bool(before) and before[-1].lower().startswith(b"subject:")
     return [*(before[:-1] if last else rest), b"Subject: changed\r\n"]
+
+
+# --- Sendmail ---------------------------------------------------------------------------------------------------------
+
+VARIES = re.compile(rb"(?im)^(?:Received|Message-Id|Date):(?:[^\r\n]|\r\n[ \t])*\r\n")
+"""Fields that Sendmail writes or adds itself, with the time or its queue id in them."""
+REFUSED = {"bare_lf", "bare_cr", "received_40"}
+"""Sendmail answers 421 to the first two, and takes the third for a loop."""
+
+
+@pytest.mark.parametrize("kind", ["untouched", "subject"])
+def test_sendmail(kind: str, tmp_path: Path) -> None:
+    """As through Postfix: what arrives by the port with the milter is what arrives by the one without."""
+    tmp_path.chmod(0o700)
+    socket, past = tmp_path / "m.sock", free_port()
+    port = f"DAEMON_OPTIONS(`Name=past, Addr=127.0.0.1, Port={past}, InputMailFilters=')dnl\n"
+    messages = {name: raw for name, raw in MESSAGES.items() if name not in REFUSED}
+    with ExitStack() as stack:
+        sink = stack.enter_context(Sink())
+        try:
+            mta = PrivateSendmail(tmp_path / "mta", f"local:{socket}", free_port(), sink.port, extra_mc=port)
+            stack.enter_context(mta)
+        except Unavailable as error:
+            pytest.skip(str(error))
+        stack.enter_context(Daemon(write(tmp_path / "d", socket, [POLICIES[kind]]), tmp_path / "log"))
+        arrived = []
+        for number in (past, mta.smtp_port):
+            sink.messages.clear()
+            for name, raw in messages.items():
+                stuffed = re.sub(rb"(?m)^\.", b"..", raw if raw.endswith(b"\r\n") else raw + b"\r\n")
+                with SmtpClient(number) as client:  # after 20 messages on one connection Sendmail makes a client wait
+                    assert client.deliver(f"{name}@example.com", message=stuffed).startswith("250 "), name
+            found = {each.recipients[0].split("@")[0]: each.raw for each in sink.wait(len(messages), 60)}
+            arrived.append(found)
+    plain, through = arrived
+    for name in messages:
+        before, after = (VARIES.sub(b"", raw) for raw in (plain[name], through[name]))
+        if kind == "subject":
+            assert body(after) == body(before), name
+            assert sorted(fields(after)) == sorted(changed(fields(before))), name
+        else:
+            assert after == before, name

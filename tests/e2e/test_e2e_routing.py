@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.lmtp import LMTP
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from lumilter.cli import main
 from support.daemon import Daemon, write
@@ -23,6 +26,7 @@ require("msys.extended.message_routing")
 function mod:validate_data_spool_each_rcpt(msg, ac, vctx)
   local to = msg:rcptto()
   if to:find("^routed") then msg:routing_domain("sms.example.com") end
+  if to:find("^boxed") then msg:routing_domain("boxes.example.com") end
   if to:find("^different") then msg:header("X-For", to) end
   if to:find("^fast") then msg.priority = 1 end
   if to:find("^copied") then msg:copy():inject("", "archive@example.com") end
@@ -54,19 +58,44 @@ group = "marketing"
 domain = "sms.example.com"
 nexthop = "[127.0.0.1]:{other}"
 [[route]]
+domain = "boxes.example.com"
+nexthop = "inet:127.0.0.1:{boxes}"
+transport = "lmtp"
+[[route]]
 domain = "example.com"
 nexthop = "[127.0.0.1]:{sink}"
 """
 
 
+class Boxes(Controller):
+    """An LMTP server on a free port, which aiosmtpd can't find out by itself. raw: the messages."""
+
+    def __init__(self) -> None:
+        super().__init__(self, hostname="127.0.0.1", port=0)
+        self.raw: list[bytes] = []
+
+    def factory(self) -> SMTP:
+        return LMTP(self)
+
+    def _trigger_server(self) -> None:
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.raw.append(envelope.content)
+        return "250 2.0.0 kept"
+
+
 @dataclass
 class Routed:
-    """mta: Postfix; sink: where it sends what is not routed; other: the routing domain's host."""
+    """mta: Postfix; sink: where it sends what is not routed; other, boxes: the routing domains' hosts."""
 
     mta: PrivatePostfix
     sink: Sink
     other: Sink
+    boxes: Boxes
     inject: int
+    outbox: Path
     daemon: Daemon
 
     def send(self, *recipients: str, message: bytes = b"Subject: x\r\n\r\nbody\r\n") -> list[Received]:
@@ -89,10 +118,14 @@ def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routed]:
     for each in (directory, *directory.parents[:2]):
         each.chmod(0o755)
     with ExitStack() as stack:
-        sink, other = stack.enter_context(Sink()), stack.enter_context(Sink())
+        sink, other, boxes = stack.enter_context(Sink()), stack.enter_context(Sink()), Boxes()
+        boxes.start()
+        stack.callback(boxes.stop)
         inject = free_port()
         socket = directory / "m.sock"
-        more = CONFIG.format(inject=inject, other=other.port, sink=sink.port, outbox=directory / "outbox")
+        outbox = directory / "outbox"
+        ports = {"inject": inject, "other": other.port, "sink": sink.port, "boxes": boxes.port}
+        more = CONFIG.format(outbox=outbox, **ports)
         file = write(directory / "etc", socket, [POLICY], more)
         tables = directory / "tables"
         assert main(["postfix-config", "-c", str(file), "--tables", str(tables), "--write", str(tables)]) == 0
@@ -101,7 +134,7 @@ def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routed]:
         mta = PrivatePostfix(directory / "mta", f"unix:{socket}", 0, sink.port, own, services)
         stack.enter_context(mta)
         daemon = stack.enter_context(Daemon(file, directory / "log"))
-        yield Routed(mta, sink, other, inject, daemon)
+        yield Routed(mta, sink, other, boxes, inject, outbox, daemon)
 
 
 def test_two_bindings_leave_from_two_addresses(routed: Routed) -> None:
@@ -159,12 +192,25 @@ def test_a_client_s_own_header_is_not_obeyed(routed: Routed, name: bytes) -> Non
 
 
 def test_what_a_script_injects_comes_by_the_listener_and_not_through_the_milter(routed: Routed) -> None:
-    found = routed.send("copied@example.com")
-    if len(found) == 1:
-        routed.sink.wait(2)
-        routed.mta.wait_empty()
-        found = routed.sink.messages
-    assert sorted(to for each in found for to in each.recipients) == ["archive@example.com", "copied@example.com"]
+    """Through the milter the copy would be copied again, for ever."""
+    before = routed.mta.maillog().count("postfix/lumilter-inject/smtpd")
+    routed.send("copied@example.com")
+    routed.sink.wait(2)
+    routed.mta.wait_empty()
+    assert sorted(to for each in routed.sink.messages for to in each.recipients) == [
+        "archive@example.com", "copied@example.com",
+    ]  # fmt: skip
+    assert routed.mta.maillog().count("postfix/lumilter-inject/smtpd") > before
+
+
+def test_a_routing_domain_by_lmtp(routed: Routed) -> None:
+    """Both ways: what the MTA holds, and what parted from it."""
+    for other in ((), ("plain@example.com",)):
+        routed.boxes.raw.clear()
+        routed.send(*other, "boxed@example.com")
+        (raw,) = routed.boxes.raw
+        assert b"Subject: x" in raw
+        assert b"lumilter-route" not in raw.lower()
 
 
 def test_the_listener_obeys_only_transports_that_are_configured(routed: Routed) -> None:
@@ -185,4 +231,5 @@ def test_the_listener_obeys_only_transports_that_are_configured(routed: Routed) 
 
 def test_nothing_is_left_over(routed: Routed) -> None:
     assert not routed.daemon.errors
-    assert not Path(routed.daemon.config.parent / "outbox").exists()
+    mail = [file for each in ("new", "waiting", "failed", "bad") for file in (routed.outbox / each).iterdir()]
+    assert mail == []

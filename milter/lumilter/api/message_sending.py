@@ -31,14 +31,15 @@ from lumilter.session.strings import EcString
 
 log = logging.getLogger("lumilter.mail")
 
-ALSO = "mailfrom, rcptto"
-"""Public policies make and inject messages in these phases."""
 _ORDER = {"text/plain": 0, "text/html": 2}
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}|\s)*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\s*")
 
 
 @api(
-    "msys.parseRFC2822Addresses", package="msys", phases=CONTENT, also=f"{ALSO}, set_binding, connect, ehlo, init, load"
+    "msys.parseRFC2822Addresses",
+    package="msys",
+    phases=CONTENT,
+    also="mailfrom, rcptto, set_binding, connect, ehlo, init, load",
 )
 def parse_addresses(addressstring: str, component: str) -> list[str]:
     """That component of every address in the text: all, localpart, user, detail (of user+detail) or domain."""
@@ -150,7 +151,7 @@ def _octets(value: Any, what: str) -> bytes:
 # --- sending ----------------------------------------------------------------------------------------------------------
 
 
-@api("msg:inject", package=PACKAGE, phases=CONTENT_AND_BINDING, also=ALSO, blocking=True)
+@api("msg:inject", package=PACKAGE, phases=CONTENT_AND_BINDING, blocking=True)
 def inject(msg: MailMessage, mailfrom: str, rcptto: str, *, here: Here) -> Job | bool:
     """Send this message, as it is now, to one address or several with "," between them. True once that is promised.
 

@@ -130,6 +130,8 @@ class Session:
     def handle(self, event: Event) -> Steps:
         """Run everything that belongs to one event."""
         self.trace.begin()
+        if self.sent:  # of the last message, for those who have written about it
+            self.sent = []
         if isinstance(event, Abort):
             self._end_transaction()
             return CONTINUE

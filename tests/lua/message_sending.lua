@@ -36,6 +36,13 @@ local function addresses()
   check.list(msys.parseRFC2822Addresses("", "all"), {})
 end
 
+-- Outside sessions too.
+function mod:init()
+  local new = core.ec_message_new(nil)
+  new:build({ Subject = "started" }, { ["text/plain"] = "x" }, nil)
+  return new:inject("", "postmaster@example.com")
+end
+
 -- Public policies make and send mail at RCPT.
 function mod:validate_rcptto(msg, str, ac, vctx)
   check.equal(msg:routing_domain(), (tostring(str):match("@(.*)"):lower()))

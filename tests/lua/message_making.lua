@@ -38,6 +38,7 @@ local function built()
   check.list(csv:header("X-Two"), { "2" })
   check.equal(csv:text(), "1,2")
   check.equal(csv.next:content_type().encoding, "base64")
+  check.equal(csv.next:content_type().filename, "caf\195\169.pdf")
   check.equal(csv.next.next:content_type().mimetype, "message/rfc822")
   check.fails("msg:build: msg:build wants an empty message: one of msys.core.ec_message_new()", function() msg:build({}, {}, {}) end)
   -- As the page of msys.idn has it: what the caller does not encode stands as it is.
@@ -45,8 +46,17 @@ local function built()
   odd:build({ from = '"John =?utf-8?Q?=28?=" <\229\188\151@example.com>' }, { ["text/plain"] = "x" }, {})
   check.list(odd:address_header("From", "domain"), { "example.com" })
   local evil = core.ec_message_new(nil)
-  evil:build({ Subject = "x\r\nX-Evil: 1\n\nbody" }, {}, nil)
-  check.list(evil:header("X-Evil"), {})
+  evil:build({ Subject = "x\r\nX-Evil: 1\n\nbody" }, { ["text/plain\nX-Evil: 1"] = "\195\169" }, {
+    { name = 'a"b\nX-Evil: 1', type = "text/plain\r\nX-Evil: 1", headers = "X-One: 1", content = "x" },
+  })
+  local part = evil:mime(true)
+  while part ~= nil do
+    check.list(part:header("X-Evil"), {})
+    part = part.thread
+  end
+  check.equal(evil:mime(true).parts.next:content_type().filename, 'a"b?X-Evil: 1')
+  local bad = core.ec_message_new(nil)
+  check.fails("msg:build: 'X A' is not a header name (RFC 5322: printable ASCII without space and colon)", function() bad:build({ ["X A"] = "1" }, {}, {}) end)
 end
 
 -- A report with the message at hand in it, written piece by piece: how public DMARC policies do it.

@@ -23,7 +23,7 @@ from lumilter.session import address as addresses
 from lumilter.session import routing
 from lumilter.session import text as texts
 from lumilter.session.address import Path
-from lumilter.session.headers import Header, HeaderList, raw_value
+from lumilter.session.headers import Header, HeaderList, header_name, raw_value
 from lumilter.session.mail import MailMessage, script_message
 from lumilter.session.mime import Part
 from lumilter.session.parameters import Parameters, with_parameter
@@ -67,9 +67,8 @@ def build(
     alternatives = sorted((parts or {}).items(), key=lambda item: _ORDER.get(item[0].split(";")[0].strip().lower(), 1))
     inner = [_alternative(kind, _octets(content, "a content")) for kind, content in alternatives]
     outer = [_attachment(each) for each in attachments or []]
-    boundary = new_boundary([*inner, *outer])
-    mixed = _container("multipart/mixed", boundary)
-    alternative = _container("multipart/alternative", f"{boundary}.alt")
+    mixed = _container("multipart/mixed", new_boundary([*inner, *outer]))
+    alternative = _container("multipart/alternative", new_boundary([mixed, *inner, *outer]))
     for part in inner:
         alternative.insert(len(alternative.children or ()), part)
     mixed.insert(0, alternative)
@@ -102,7 +101,8 @@ def _alternative(kind: str, content: bytes) -> Part:
     plain = parsed.value.startswith("text/") and "charset" not in parsed.parameters
     part = _part(kind, content, texts.QUOTED if plain else texts.BASE64)
     if plain and not content.isascii():  # nobody could read it without
-        part.headers.put(Header(b"Content-Type", with_parameter(b" " + kind.encode(), "charset", "utf-8")))
+        value = raw_value(kind.encode("utf-8", "surrogateescape"))
+        part.headers.put(Header(b"Content-Type", with_parameter(value, "charset", "utf-8")))
     part.headers.append("Content-Disposition", ["inline"])
     return part
 
@@ -135,7 +135,7 @@ def _attachment(table: dict[str, Any]) -> Part:
 
 def _fields(name: str, value: Any) -> list[Header]:
     values = list(value.values()) if isinstance(value, dict) else [value]
-    return [Header(name.encode("ascii"), raw_value(_octets(each, f"the value of {name}"))) for each in values]
+    return [Header(header_name(name), raw_value(_octets(each, f"the value of {name}"))) for each in values]
 
 
 def _octets(value: Any, what: str) -> bytes:
@@ -176,7 +176,7 @@ def forward(
         raise LumilterError("the text is not ASCII: say its charset")
     address, recipients = _envelope(sender, rcptto)
     new = script_message(here.new_id())
-    subject = subject or "Fwd: " + "".join(msg.content.headers.get("Subject")[:1])
+    subject = subject or "Fwd: " + "".join(msg.content.headers.undecoded("Subject")[:1])
     fields = {"From": address or "MAILER-DAEMON", "To": ", ".join(recipients), "Subject": subject}
     build(new, fields, {}, None)
     top = new.content.mime(writable=True)

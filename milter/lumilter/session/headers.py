@@ -202,10 +202,16 @@ def _crlf(value: bytes) -> bytes:
     return value if b"\n" not in value else value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
-def _made(name: str, values: Sequence[str]) -> list[Header]:
+def header_name(name: str) -> bytes:
+    """A name that a script gave, as it is written. Raises HeaderError."""
     raw = _octets(name) if name.isascii() else b""
     if not _NAME.fullmatch(raw):
         raise HeaderError(f"{name!r} is not a header name (RFC 5322: printable ASCII without space and colon)")
+    return raw
+
+
+def _made(name: str, values: Sequence[str]) -> list[Header]:
+    raw = header_name(name)
     return [Header(raw, b" " + _value(text, len(raw) + 2)) for text in values]
 
 

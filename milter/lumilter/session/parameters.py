@@ -22,6 +22,9 @@ _WHITE = re.compile(r"\s*")
 _UNQUOTED = re.compile(r"[^;]*")
 _SPACE = re.compile(r"[\s;]*")
 _COMMENT = re.compile(r"\((?:[^()\\]|\\.)*+\)", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TO_QUOTE = re.compile(rb'(["\\])')
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SECTION = re.compile(r"(?P<name>[^*]+)(?:\*(?P<number>[0-9]{1,3}))?(?P<encoded>\*)?")
 
@@ -115,12 +118,24 @@ def _decoded(numbered: dict[int, tuple[str, bool]]) -> str | None:
 
 
 def with_parameter(raw: bytes, name: str, value: str) -> bytes:
-    """A field's raw value with that parameter set: in its place, or at the end; everything else stays as it was."""
-    written = value if _TOKEN.fullmatch(value) and "/" not in value else '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
-    octets = written.encode("ascii", "replace")
+    """A field's raw value with that parameter set: in its place, or at the end; everything else stays as it was.
+
+    Text that is not ASCII is written as RFC 2231 has it; control characters, which could begin another field, as "?".
+    """
+    value = _CONTROL.sub("?", value)
+    if not value.isascii():
+        octets = value.encode("utf-8", "surrogateescape")
+        written = b"utf-8''" + b"".join(b"%c" % octet if octet in _PLAIN else b"%%%02X" % octet for octet in octets)
+        name += "*"
+    elif _TOKEN.fullmatch(value) and "/" not in value:
+        written = value.encode("ascii")
+    else:
+        written = b'"' + _TO_QUOTE.sub(rb"\\\1", value.encode("ascii")) + b'"'
     found = re.search(
-        rb';\s*+%s\s*+=\s*+("(?:[^"\\]|\\.)*+"|[^\s;]*+)' % re.escape(name.encode("ascii")), raw[:_LONGEST], re.I | re.S
+        rb';\s*+%s\s*+=\s*+("(?:[^"\\]|\\.)*+"|[^\s;"]*+)' % re.escape(name.encode("ascii")),
+        raw[:_LONGEST],
+        re.I | re.S,
     )
     if found:
-        return raw[: found.start(1)] + octets + raw[found.end(1) :]
-    return raw.rstrip(b"; \t\r\n") + b"; " + name.encode("ascii") + b"=" + octets
+        return raw[: found.start(1)] + written + raw[found.end(1) :]
+    return raw.rstrip(b"; \t\r\n") + b"; " + name.encode("ascii") + b"=" + written

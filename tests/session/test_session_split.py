@@ -177,6 +177,35 @@ def test_everybody_gets_their_own_once_however_often_it_fails(kinds: list[int], 
     assert all(f"X-Kind: {wanted[recipient]}\r\n".encode() in raw for recipient, (_, raw) in got.items())
 
 
+def test_a_recipient_whom_a_later_hook_removes_gets_nothing() -> None:
+    def decide(request: RunHook) -> object:
+        message = request.args[0]
+        mark(message)
+        if message.content.rcptto == "c@x":
+            drive.session.recipients.remove("b@x")
+            drive.session.recipients.add("added@x")
+        return None
+
+    drive = Drive(EACH, decide=decide)
+    got = delivered(drive, drive.message("a@x", "b@x", "c@x"), ["a@x", "b@x", "c@x"])
+    assert sorted(got) == ["a@x", "added@x", "c@x"]
+
+
+def test_one_that_a_script_added_is_not_forgotten_with_those_who_were_served() -> None:
+    drive = Drive(EACH, decide=each(mark))
+    drive.refuse_to_send = {"c@x"}
+    drive.message("a@x", "b@x", "c@x")
+
+    def decide(request: RunHook) -> object:
+        drive.session.recipients.add("added@x")
+        return None
+
+    drive.decide = decide
+    got = delivered(drive, drive.message("b@x"), ["b@x"])
+    assert sorted(got) == ["added@x", "b@x"]
+    assert [message.recipients for message in drive.sent] == [("b@x",)]
+
+
 # --- routing ----------------------------------------------------------------------------------------------------------
 
 ROUTING = Routing(

@@ -306,22 +306,26 @@ class Session:
         self, members: list[tuple[Recipient, MailMessage]], headers: HeaderList, body: Buffer
     ) -> Generator[Request, Answer, MailMessage | None]:
         """Send what can't stay on the MTA's message, and take its recipients off it; what stays, None for nothing."""
+        first = members[0][1]
+        members = [member for member in members if member[0] in self.recipients.wanted]  # a later hook may remove one
         found = split.groups(members, body)
-        if len(found) == 1 and not self.remembers():
-            return found[0].message
+        if len(found) <= 1 and not self.remembers():
+            return found[0].message if found else first
         received = split.digest(headers, body, self.envelope.sender)
         keys = {recipient: split.key(received, recipient) for recipient, _ in members}
         recalled = yield Recall(tuple(keys.values()))
         assert isinstance(recalled, Recalled)
         for group in found:
-            served = [member for member in group.members if keys[member[0]] in recalled.keys]
-            group.members = [member for member in group.members if member not in served]
-            for recipient, _ in served:  # by a try that did not come to its end
-                self.recipients.drop(recipient)
+            for recipient, _ in group.members:
+                if keys[recipient] in recalled.keys:  # by a try that did not come to its end
+                    self.recipients.drop(recipient)
+            group.members = [member for member in group.members if keys[member[0]] not in recalled.keys]
         found = [group for group in found if group.members]
         if not found:
-            self.envelope = replace(self.envelope, discarded="every recipient was served by an earlier try")
             self.served = tuple(keys.values())
+            if self.recipients.wanted:  # by a script alone
+                return first
+            self.envelope = replace(self.envelope, discarded="every recipient was served by an earlier try")
             return None
         stays = split.staying(found)
         others = [group for group in found if group is not stays]

@@ -1,13 +1,15 @@
-"""The listener that `lumilter postfix-config` prints, in a Postfix whose settings for clients would all be in its way.
+"""The listener that `lumilter postfix-config` prints, in a Postfix whose settings would all be in its way.
 
-The law: each setting is seen to work on an ordinary port of the same Postfix, and to do nothing on the listener.
+The law: every printed option is needed. The listener takes a message that is hard to take; one that lacks an option
+does not, because of what main.cf says instead.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import smtplib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,244 +20,314 @@ from lumilter.cli import main
 from support.postfix import PrivatePostfix, free_port, settings
 from support.sink import Received, Sink
 
-MESSAGE = b"From: ann\r\nSubject: x\r\n\r\nbody\r\n"
 CONFIG = """
 [routing]
 enabled = true
 [inject]
 server = "smtp:inet:{inject}@127.0.0.1"
 [[binding]]
-name = "one"
-address = "127.0.0.2"
-[[binding]]
 name = "gone"
 address = "192.0.2.77"
-[[route]]
-domain = "example.com"
-nexthop = "[127.0.0.1]:{sink}"
 [[script]]
 name = "policy"
 source = "policy.lua"
 """
+REFUSE = "regexp:{{{{/{}/ REJECT}}}}"
+NETWORK = "127.0.0.0/8"
+
+IN_THE_WAY = {
+    "mynetworks": "192.0.2.0/24",
+    "smtpd_client_restrictions": "reject",
+    "smtpd_relay_restrictions": "reject",
+    "smtpd_milter_maps": f"cidr:{{{{{NETWORK} unix:/absent}}}}",
+    "mydestination": "local.example",
+    "local_recipient_maps": "inline:{known=1}",
+    "local_transport": "discard",
+    "content_filter": "discard:",
+    "smtpd_proxy_filter": "127.0.0.1:1",
+    "smtpd_upstream_proxy_protocol": "haproxy",
+    "smtpd_upstream_proxy_timeout": "1s",
+    "smtpd_helo_restrictions": "reject",
+    "smtpd_sender_restrictions": "reject",
+    "smtpd_recipient_restrictions": "reject",
+    "smtpd_data_restrictions": "reject",
+    "smtpd_end_of_data_restrictions": "reject",
+    "smtpd_reject_unlisted_sender": "yes",
+    "smtpd_tls_security_level": "encrypt",
+    "smtpd_sasl_auth_enable": "yes",
+    "smtpd_sasl_type": "dovecot",
+    "smtpd_sasl_path": "absent",
+    "message_size_limit": "20000",
+    "smtpd_recipient_limit": "10",
+    "smtpd_client_event_limit_exceptions": "",
+    "smtpd_client_connection_rate_limit": "1",
+    "smtpd_error_sleep_time": "300s",
+    "smtpd_soft_error_limit": "2",
+    "smtpd_hard_error_limit": "5",
+    "smtpd_discard_ehlo_keywords": "smtputf8",
+    "smtpd_discard_ehlo_keyword_address_maps": f"cidr:{{{{{NETWORK} 8bitmime}}}}",
+    "local_header_rewrite_clients": "permit_inet_interfaces",
+    "header_checks": REFUSE.format("^Subject:"),
+    "mime_header_checks": REFUSE.format("^X-Part:"),
+    "nested_header_checks": REFUSE.format("^X-Inner:"),
+    "body_checks": REFUSE.format("yyy"),
+    "always_bcc": "copy1@example.net",
+    "sender_bcc_maps": "inline:{{noreply@local.example=copy2@example.net}}",
+    "recipient_bcc_maps": "inline:{{u1@example.com=copy3@example.net}}",
+    "notify_classes": "",
+}
+"""main.cf."""
+
+SHOWN = {"syslog_name", "smtpd_milters"}
+"""Options that the listener would work without: its name in the log, and what no_milters says once more."""
+NEEDED = {
+    "cleanup_service_name": "content rejected",
+    "mynetworks": "Client host rejected",
+    "smtpd_client_restrictions": "Client host rejected",
+    "smtpd_relay_restrictions": "Recipient address rejected",
+    "no_milters": "451 4.7.1 Service unavailable",
+    "no_unknown_recipient_checks": "User unknown",
+    "content_filter": "arrived at []",
+    "smtpd_proxy_filter": "451 4.3.0",
+    "smtpd_upstream_proxy_protocol": "421",
+    "smtpd_helo_restrictions": "Helo command rejected",
+    "smtpd_sender_restrictions": "Sender address rejected",
+    "smtpd_recipient_restrictions": "Recipient address rejected",
+    "smtpd_data_restrictions": "Data command rejected",
+    "smtpd_end_of_data_restrictions": "End-of-data rejected",
+    "smtpd_tls_security_level": "530 5.7.0",
+    "smtpd_sasl_auth_enable": "closed",
+    "smtpd:message_size_limit": "552 5.3.4",
+    "smtpd_recipient_limit": "452 4.5.3",
+    "smtpd_client_event_limit_exceptions": "too many connections",
+    "smtpd_error_sleep_time": "timed out",
+    "smtpd_hard_error_limit": "too many errors",
+    "smtpd_discard_ehlo_keywords": "no 8BITMIME or no SMTPUTF8",
+    "smtpd_discard_ehlo_keyword_address_maps": "no 8BITMIME or no SMTPUTF8",
+    "local_header_rewrite_clients": "From: ann@mx.test",
+    "header_checks": "content rejected",
+    "mime_header_checks": "content rejected",
+    "nested_header_checks": "content rejected",
+    "body_checks": "content rejected",
+    "always_bcc": "copy1@example.net",
+    "sender_bcc_maps": "copy2@example.net",
+    "recipient_bcc_maps": "copy3@example.net",
+    "cleanup:message_size_limit": "552 5.3.4",
+}
+"""The others, and what happens without them; one is of both services."""
+
+PATIENCE = {"smtpd_error_sleep_time": 2.0}
+"""Seconds; for who would sleep for minutes."""
+
+HEAD = b"From: ann\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+PARTS = (
+    b"--b\r\nX-Part: 1\r\n\r\n" + (b"y" * 70 + b"\r\n") * 1000 + "bødy\r\n".encode(),
+    b"--b\r\nContent-Type: message/rfc822\r\n\r\nX-Inner: 1\r\n\r\nx\r\n",
+    b"--b--\r\n",
+)
+MESSAGE = HEAD + b"".join(PARTS)
+RECIPIENTS = [*(f"u{number}@example.com" for number in range(30)), "bøb@example.com"]
 
 
 @dataclass
 class Listener:
-    """mta: Postfix; port: the listener; sink: where everything goes."""
+    """port: of the listener on 127.0.0.1, and on `hosts` of those without an option; sink: where everything goes."""
 
     mta: PrivatePostfix
     port: int
     sink: Sink
+    hosts: Mapping[str, str]
 
-    def send(self, *recipients: str, message: bytes = MESSAGE, sender: str = "ann@example.org") -> list[Received]:
-        """What arrived of a message that the listener took for all of them."""
+    def arrived(self, raw: bytes, recipient: str = "bob@example.com") -> Received:
+        """What arrived of a message to one."""
         self.sink.messages.clear()
-        utf8 = [] if "".join(recipients).isascii() else ["SMTPUTF8"]
         with smtplib.SMTP("127.0.0.1", self.port, timeout=30) as client:
-            assert client.sendmail(sender, recipients, message, utf8) == {}
+            client.sendmail("ann@example.org", [recipient], raw)
         self.mta.wait_empty()
-        return list(self.sink.messages)
+        (found,) = self.sink.messages
+        return found
+
+
+def services(text: str) -> dict[str, list[str]]:
+    """A master.cf: the line of each service to its options."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("  -o "):
+            found[list(found)[-1]].append(line.removeprefix("  -o "))
+        elif line and not line.startswith("#"):
+            found[line] = []
+    return found
+
+
+def without(options: Sequence[str], name: str) -> list[str]:
+    """The options less one; no_... is a word in one."""
+    if name.startswith("no_"):
+        return [re.sub(f"{name},|,{name}$", "", option) for option in options]
+    return [option for option in options if option.partition("=")[0] != name]
+
+
+def variants(printed: str, hosts: Mapping[str, str]) -> Iterator[str]:
+    """Lines of master.cf: the listener without each of the options, at the address of that option."""
+    ((smtpd, listen), (cleanup, clean)) = list(services(printed).items())[-2:]
+    for number, (option, host) in enumerate(hosts.items()):
+        service, _, name = option.rpartition(":")
+        less, rest = listen if service == "cleanup" else without(listen, name), clean
+        if less == listen:
+            rest = without(clean, name)
+            less = [*without(listen, "cleanup_service_name"), f"cleanup_service_name=without-{number}"]
+            assert rest != clean
+        yield smtpd.replace("127.0.0.1", host)
+        yield from (f"  -o {each}" for each in less)
+        yield cleanup.replace("lumilter-cleanup", f"without-{number}")
+        yield from (f"  -o {each}" for each in rest)
 
 
 @contextmanager
-def listening(directory: Path, **own: str) -> Iterator[Listener]:
-    """own: settings of main.cf; DIRECTORY is one of theirs."""
+def listening(directory: Path, own: Mapping[str, str]) -> Iterator[Listener]:
+    """own: settings of main.cf. Beside the listener there is one without each option, on an address of its own."""
     if os.geteuid():
         pytest.skip("a Postfix of one's own needs root")
     with ExitStack() as stack:
         sink = stack.enter_context(Sink())
         port = free_port()
         (directory / "policy.lua").touch()
-        (directory / "lumilter.toml").write_text(CONFIG.format(inject=port, sink=sink.port))
+        (directory / "lumilter.toml").write_text(CONFIG.format(inject=port))
         tables = directory / "tables"
         assert main(["postfix-config", "-c", str(directory / "lumilter.toml"), "--write", str(tables)]) == 0
-        services = (tables / "master.cf.add").read_text().splitlines()
-        lines = settings((tables / "main.cf.add").read_text())
-        lines |= {name: value.replace("DIRECTORY", str(directory)) for name, value in own.items()}
-        mta = PrivatePostfix(directory / "mta", "", 0, sink.port, lines, services)
-        yield Listener(stack.enter_context(mta), port, sink)
+        printed = (tables / "master.cf.add").read_text()
+        hosts = {option: f"127.0.1.{number}" for number, option in enumerate(NEEDED, 1)}
+        master = [*printed.splitlines(), *variants(printed, hosts)]
+        lines = {**settings((tables / "main.cf.add").read_text()), **own}
+        mta = stack.enter_context(PrivatePostfix(directory / "mta", "", 0, sink.port, lines, master))
+        yield Listener(mta, port, sink, hosts)
 
 
-def refusal(port: int, *recipients: str, message: bytes = MESSAGE, sender: str = "ann@example.org") -> str:
-    """How an ordinary port refuses a message, or the last of its recipients; "" if it takes it."""
+def place(factory: pytest.TempPathFactory) -> Path:
+    made = factory.mktemp("listener")
+    for each in (made, *made.parents[:2]):
+        each.chmod(0o755)
+    return made
+
+
+@pytest.fixture(scope="module")
+def hindered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
+    with listening(place(tmp_path_factory), IN_THE_WAY) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
+    own = {"smtpd_authorized_xclient_hosts": "127.0.0.1", "mynetworks": "127.0.0.1 192.0.2.0/24"}
+    own |= {"virtual_alias_maps": "inline:{alias@example.com=real@example.com}", "non_smtpd_milters": "unix:/absent"}
+    with listening(place(tmp_path_factory), own) as made:
+        yield made
+
+
+def trouble(site: Listener, host: str, timeout: float) -> str:
+    """What goes wrong with a message that is hard to take, in the third session of a client; "" if nothing does.
+
+    It is of a sender who is not known here, large, for many recipients and an unknown one of this site's, after some
+    that are no address, and in UTF-8; and it is to arrive as it was, and only where it was sent.
+    """
+    site.sink.messages.clear()
     try:
-        with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
-            refused = client.sendmail(sender, recipients, message)
-    except smtplib.SMTPRecipientsRefused as error:
-        refused = error.recipients
-    except smtplib.SMTPResponseException as error:
-        return f"{error.smtp_code} {error.smtp_error!r}"
-    return str(list(refused.values())[-1]) if refused else ""
-
-
-LOCAL = {"mydestination": "local.example", "local_recipient_maps": "inline:{known=1}"}
-LOCAL["local_transport"] = "discard"
-IN_THE_WAY = {
-    "maps of milters": ({"smtpd_milter_maps": "inline:{127.0.0.1=unix:DIRECTORY/absent}"}, "451"),
-    "unknown recipients": (LOCAL, "550"),
-    "a recipient restriction": ({"smtpd_recipient_restrictions": "reject"}, "554"),
-    "a sender restriction": ({"smtpd_sender_restrictions": "reject"}, "554"),
-    "a greeting restriction": ({"smtpd_helo_restrictions": "reject"}, "554"),
-    "a data restriction": ({"smtpd_data_restrictions": "reject"}, "554"),
-    "an end of data restriction": ({"smtpd_end_of_data_restrictions": "reject"}, "554"),
-    "a client restriction": ({"smtpd_client_restrictions": "reject"}, "554"),
-    "networks": ({"mynetworks": "192.0.2.0/24"}, "554"),
-    "TLS": ({"smtpd_tls_security_level": "encrypt"}, "530"),
-    "a filter in front": ({"smtpd_proxy_filter": "127.0.0.1:1", "notify_classes": ""}, "451"),
-    "header checks": ({"header_checks": "regexp:{{/^Subject:/ REJECT}}"}, "550"),
-    "body checks": ({"body_checks": "regexp:{{/body/ REJECT}}"}, "550"),
-}
-"""What an ordinary port says to an ordinary message, or to one for unknown@local.example."""
-
-
-@pytest.mark.parametrize("name", IN_THE_WAY)
-def test_what_refuses_clients_does_not_refuse_lumilter(name: str, place: Path) -> None:
-    own, code = IN_THE_WAY[name]
-    recipient = "unknown@local.example" if own is LOCAL else "bob@example.com"
-    with listening(place, **own) as site:
-        assert code in refusal(site.mta.smtp_port, recipient)
-        assert refusal(site.port, recipient) == ""
-        site.mta.wait_empty()
-        assert [each.recipients for each in site.sink.messages] == ([] if own is LOCAL else [("bob@example.com",)])
-
-
-def test_senders_that_do_not_exist(place: Path) -> None:
-    with listening(place, smtpd_reject_unlisted_sender="yes", **LOCAL) as site:
-        assert "550" in refusal(site.mta.smtp_port, "bob@example.com", sender="noreply@local.example")
-        assert site.send("bob@example.com", sender="noreply@local.example")
-
-
-def test_a_message_that_a_script_made_larger(place: Path) -> None:
-    large = MESSAGE + (b"y" * 70 + b"\r\n") * 1000
-    with listening(place, message_size_limit="20000") as site:
-        assert "552" in refusal(site.mta.smtp_port, "bob@example.com", message=large)
-        (found,) = site.send("bob@example.com", message=large)
-        assert len(found.body) == len(large) - len(MESSAGE) + len(b"body\r\n")
-
-
-def test_many_recipients(place: Path) -> None:
-    many = [f"u{number}@example.com" for number in range(200)]
-    with listening(place, smtpd_recipient_limit="10") as site:
-        assert "452" in refusal(site.mta.smtp_port, *many[:12])
-        assert {to for each in site.send(*many) for to in each.recipients} == set(many)
-
-
-def test_many_recipients_that_are_refused(place: Path) -> None:
-    """The listener does not hang up on one that is not refused."""
-    with listening(place, smtpd_hard_error_limit="5", smtpd_soft_error_limit="5") as site:
-        for port, last in ((site.mta.smtp_port, 421), (site.port, 501)):
-            with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+        for _ in range(2):
+            with smtplib.SMTP(host, site.port, timeout=timeout) as client:
                 client.ehlo()
-                client.mail("ann@example.org")
-                codes = [client.docmd("RCPT", "TO:<no address")[0] for _ in range(6)]
-                assert codes == [501] * 5 + [last]
+        with smtplib.SMTP(host, site.port, timeout=timeout) as client:
+            for code, reply in said(client):
+                if code >= 400:
+                    return f"{code} {reply.decode()}"
+    except (OSError, smtplib.SMTPException) as error:  # hung up on
+        return repr(error)
+    site.mta.wait_empty()
+    found = site.sink.messages
+    if {to for each in found for to in each.recipients} != set(RECIPIENTS):
+        return f"arrived at {[each.recipients for each in found]}"
+    return "" if all(each.raw.endswith(b"\r\n" + MESSAGE) for each in found) else f"arrived as {found[0].raw!r}"
 
 
-def test_many_sessions(place: Path) -> None:
-    own = {"smtpd_client_event_limit_exceptions": "", "smtpd_client_connection_rate_limit": "1"}
-    with listening(place, **own) as site:
-        assert ["421" in refusal(site.mta.smtp_port, "bob@example.com") for _ in range(3)] == [False, True, True]
-        assert [refusal(site.port, "bob@example.com") for _ in range(3)] == ["", "", ""]
+def said(client: smtplib.SMTP) -> Iterator[tuple[int, bytes]]:
+    """Answers, none of which is to be a refusal."""
+    yield client.ehlo()
+    if not (client.has_extn("8bitmime") and client.has_extn("smtputf8")):
+        yield 500, b"no 8BITMIME or no SMTPUTF8"
+    client.command_encoding = "utf-8"
+    yield client.docmd("MAIL", "FROM:<noreply@local.example> BODY=8BITMIME SMTPUTF8")
+    for _ in range(6):
+        code, reply = client.docmd("RCPT", "TO:<no address")
+        yield (250, b"as expected") if code == 501 else (500, b"not 501 but " + reply)
+    for recipient in (*RECIPIENTS, "unknown@local.example"):
+        yield client.docmd("RCPT", f"TO:<{recipient}>")
+    yield client.data(MESSAGE)
 
 
-def test_eight_bits_whatever_clients_are_offered(place: Path) -> None:
-    every = "8bitmime,smtputf8,size,dsn,pipelining,chunking"
-    with listening(place, smtpd_discard_ehlo_keywords=every) as site:
-        with smtplib.SMTP("127.0.0.1", site.mta.smtp_port, timeout=30) as client:
-            client.ehlo()
-            assert not (client.has_extn("8bitmime") or client.has_extn("smtputf8"))
-        raw = "From: ann@example.org\r\nSubject: blå\r\n\r\nbødy\r\n".encode()
-        (found,) = site.send("bøb@exämple.com", message=raw)
-        assert found.recipients == ("bøb@exämple.com",)
-        assert found.raw.endswith(raw)
+def test_it_takes_what_is_hard_to_take(hindered: Listener) -> None:
+    assert trouble(hindered, "127.0.0.1", 30) == ""
 
 
-def test_headers_stay_as_they_are(place: Path) -> None:
-    """What remote clients sent gets no domain of this site's, and no Date, on its second way in."""
-    with listening(place, local_header_rewrite_clients="permit_inet_interfaces") as site:
-        (found,) = site.send("bob@example.com")
-        assert [(name, value) for name, value in found.headers if name != b"Received"] == [
-            (b"From", b"ann"), (b"Subject", b"x"),
-        ]  # fmt: skip
-        assert refusal(site.mta.smtp_port, "bob@example.com") == ""
-        assert site.sink.wait(2)[1].values(b"From") == [b"ann@mx.test"]
+@pytest.mark.parametrize("option", NEEDED)
+def test_it_would_not_without(option: str, hindered: Listener) -> None:
+    assert NEEDED[option] in trouble(hindered, hindered.hosts[option], PATIENCE.get(option, 30))
 
 
-def test_addresses_are_mapped_and_copies_are_not_made(place: Path) -> None:
-    """A milter is told the client's recipients, before aliases; the copies are with the message that came."""
-    copies = {"always_bcc": "a@example.net"}
-    copies["recipient_bcc_maps"] = "inline:{bob@example.com=b@example.net}"
-    copies["sender_bcc_maps"] = "inline:{ann@example.org=c@example.net}"
-    with listening(place, virtual_alias_maps="inline:{alias@example.com=real@example.com}", **copies) as site:
-        assert {to for each in site.send("alias@example.com", "bob@example.com") for to in each.recipients} == {
-            "real@example.com", "bob@example.com",
-        }  # fmt: skip
-        site.sink.messages.clear()
-        assert refusal(site.mta.smtp_port, "bob@example.com") == ""
-        site.mta.wait_empty()
-        assert len({to for each in site.sink.messages for to in each.recipients}) == 4
+def test_every_option_that_is_printed_was_tried(hindered: Listener) -> None:
+    master = (hindered.mta.directory.parent / "tables/master.cf.add").read_text()
+    (listen, clean) = list(services(master).values())[-2:]
+    tried = {option.rpartition(":")[2] for option in NEEDED} | SHOWN
+    printed = {option.partition("=")[0] for option in (*listen, *clean)} - {"receive_override_options"}
+    assert tried == printed | {"no_milters", "no_unknown_recipient_checks"}
 
 
-def test_a_content_filter_is_not_asked_again(place: Path) -> None:
-    with listening(place, content_filter="error:filtered") as site:
-        assert site.send("bob@example.com")
-        assert refusal(site.mta.smtp_port, "bob@example.com") == ""
-        site.mta.wait_log("filtered")
+def test_addresses_are_mapped(plain: Listener) -> None:
+    """A milter is told the recipients that the client said, before aliases."""
+    assert plain.arrived(b"Subject: x\r\n\r\nx\r\n", "alias@example.com").recipients == ("real@example.com",)
 
 
-def test_milters_for_mail_of_this_machine_are_not_asked(place: Path) -> None:
-    with listening(place, non_smtpd_milters="unix:DIRECTORY/absent", milter_default_action="tempfail") as site:
-        assert site.send("bob@example.com")
-        site.mta.submit(b"Subject: x\n\nx\n", "bob@example.com")
-        site.mta.wait_log("connect to Milter service unix:")
+def test_milters_for_mail_of_this_machine_are_not_asked(plain: Listener) -> None:
+    assert plain.arrived(b"Subject: x\r\n\r\nx\r\n")
+    plain.mta.submit(b"Subject: x\n\nx\n", "bob@example.com")
+    plain.mta.wait_log("connect to Milter service unix:/absent")
+    plain.mta.delete("ALL")
 
 
-def test_another_machine_may_not_use_it(place: Path) -> None:
+def test_another_machine_may_not_use_it(plain: Listener) -> None:
     """It listens on the loopback address; what comes from elsewhere all the same is refused."""
-    with listening(place, smtpd_authorized_xclient_hosts="127.0.0.1", mynetworks="127.0.0.1 192.0.2.0/24") as site:
-        with smtplib.SMTP("127.0.0.1", site.port, timeout=30) as client:
+    for port, code in ((plain.port, 554), (plain.mta.smtp_port, 250)):
+        with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
             assert client.docmd("XCLIENT ADDR=192.0.2.1 NAME=[UNAVAILABLE]")[0] == 220
             client.ehlo()
             client.mail("ann@example.org")
-            assert client.rcpt("bob@example.com")[0] == 554
-        with smtplib.SMTP("127.0.0.1", site.mta.smtp_port, timeout=30) as client:
-            assert client.docmd("XCLIENT ADDR=192.0.2.1 NAME=[UNAVAILABLE]")[0] == 220
-            client.ehlo()
-            client.mail("ann@example.org")
-            assert client.rcpt("bob@example.com")[0] == 250
+            assert client.rcpt("bob@example.com")[0] == code
 
 
-def test_a_binding_without_its_address_waits(place: Path) -> None:
+def test_a_binding_without_its_address_waits(plain: Listener) -> None:
     """Rather than to leave from another address, which may cost that one its reputation."""
-    with listening(place) as site:
-        route = b"X-Lumilter-Route: binding-gone:[127.0.0.1]:%d\r\n" % site.sink.port
-        with smtplib.SMTP("127.0.0.1", site.port, timeout=30) as client:
-            client.sendmail("ann@example.org", ["bob@example.com"], route + MESSAGE)
-        site.mta.wait_log("status=deferred")
-        assert "Cannot assign requested address" in site.mta.maillog()
-        assert site.sink.messages == []
-        (waiting,) = site.mta.queue()
-        site.mta.delete(waiting["queue_id"])
+    plain.sink.messages.clear()
+    route = b"X-Lumilter-Route: binding-gone:[127.0.0.1]:%d\r\n" % plain.sink.port
+    with smtplib.SMTP("127.0.0.1", plain.port, timeout=30) as client:
+        client.sendmail("ann@example.org", ["bob@example.com"], route + b"Subject: x\r\n\r\nx\r\n")
+    plain.mta.wait_log("status=deferred")
+    assert "Cannot assign requested address" in plain.mta.maillog()
+    assert plain.sink.messages == []
+    plain.mta.delete("ALL")
 
 
-def test_the_private_header_counts_in_the_message_s_own_headers_only(place: Path) -> None:
-    inner = b"X-Lumilter-Route: binding-gone:\r\nSubject: inner\r\n\r\nx\r\n"
-    kinds = (
-        b"Content-Type: message/rfc822\r\n\r\n" + inner,
-        b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + inner + b"--b--\r\n",
-    )
-    with listening(place) as site:
-        for head in kinds:
-            (found,) = site.send("bob@example.com", message=b"Subject: x\r\n" + head)
-            assert inner in found.raw
-            assert found.peer == "127.0.0.1"
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Type: message/rfc822\r\n\r\n",
+        b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n",
+    ],
+)
+def test_the_private_header_counts_in_the_message_s_own_headers_only(head: bytes, plain: Listener) -> None:
+    inner = b"X-Lumilter-Route: binding-gone:\r\nSubject: inner\r\n\r\nx\r\n--b--\r\n"
+    assert plain.arrived(b"Subject: x\r\n" + head + inner).raw.endswith(head + inner)
 
 
 @pytest.mark.parametrize("header", [b"X-Lumilter-Route: discard:", b"x-lumilter-ROUTE: nowhere", b"X-Lumilter-Route:"])
-def test_what_is_not_obeyed_is_removed_with_a_line_in_the_log(header: bytes, place: Path) -> None:
-    with listening(place) as site:
-        (found,) = site.send("bob@example.com", message=header + b"\r\n" + MESSAGE)
-        assert b"lumilter" not in found.raw.lower()
-        strips = [line for line in site.mta.maillog().splitlines() if ": strip: header " in line]
-        assert len(strips) == 1
-        assert strips[0].endswith("not a transport of lumilter's")
+def test_what_is_not_obeyed_is_removed_with_a_line_in_the_log(header: bytes, plain: Listener) -> None:
+    before = plain.mta.maillog().count("not a transport of lumilter's")
+    found = plain.arrived(header + b"\r\nSubject: x\r\n\r\nx\r\n")
+    assert b"lumilter" not in found.raw.lower()
+    assert plain.mta.maillog().count("not a transport of lumilter's") == before + 1

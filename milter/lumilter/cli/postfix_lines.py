@@ -31,9 +31,9 @@ _LISTENER = (
         "smtpd_relay_restrictions=permit_mynetworks,reject",
     ),
     (
-        "No milter, or the message would come back; maps of milters count more than smtpd_milters. Addresses are still"
-        " mapped: recipients are the client's, as they were before virtual_alias_maps.",
-        "smtpd_milters=", "smtpd_milter_maps=", "receive_override_options=no_milters,no_unknown_recipient_checks",
+        "No milter, or the message would come back; smtpd_milter_maps counts more than smtpd_milters, no_milters most."
+        " Addresses are mapped: lumilter knows recipients as the client said them, before virtual_alias_maps.",
+        "smtpd_milters=", "receive_override_options=no_milters,no_unknown_recipient_checks",
     ),
     (
         "No filter: what a script changed has passed the filters in front of lumilter.",
@@ -42,13 +42,13 @@ _LISTENER = (
     (
         "The checks for clients were made when the message came.",
         "smtpd_helo_restrictions=", "smtpd_sender_restrictions=", "smtpd_recipient_restrictions=",
-        "smtpd_data_restrictions=", "smtpd_end_of_data_restrictions=", "smtpd_reject_unlisted_sender=no",
+        "smtpd_data_restrictions=", "smtpd_end_of_data_restrictions=",
         "smtpd_tls_security_level=none", "smtpd_sasl_auth_enable=no",
     ),
     (
         "Nor its limits: a script may have made the message larger.",
         "message_size_limit=0", "smtpd_recipient_limit=100000", f"smtpd_client_event_limit_exceptions={_LOOPBACK}",
-        "smtpd_error_sleep_time=0", "smtpd_soft_error_limit=100001", "smtpd_hard_error_limit=100000",
+        "smtpd_error_sleep_time=0", "smtpd_hard_error_limit=100000",
     ),
     (
         "8BITMIME and SMTPUTF8 whatever clients are offered; headers stay as they are.",

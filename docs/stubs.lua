@@ -62,6 +62,8 @@ local ec_message_part = {}
 
 msys = {}
 
+msys.base64 = {}
+
 msys.core = {}
 msys.core.VALIDATE_CONT = 0
 msys.core.VALIDATE_DONE = 1
@@ -129,7 +131,11 @@ msys.core.EC_MIME_TE_BASE64 = 4
 
 msys.dumper = {}
 
+msys.idn = {}
+
 msys.pcre = {}
+
+msys.qp = {}
 
 ---Replace the contents (manual, `msys.registerModule`, "Hook Points").
 ---@param value any
@@ -207,6 +213,36 @@ function ec_message:get_message_size() end
 ---A readable text of any value: a table has a line for each field, in a fixed order; cycles are named.
 ---@param res any
 function msys.dumper.Dumper(res) end
+
+---The text in base64. fold: with CRLF after every 76 characters. charset: convert the text to it first.
+---@param original any
+---@param fold? any
+---@param charset? any
+function msys.base64.encode(original, fold, charset) end
+
+---The bytes behind base64, white space in it ignored; from that charset to UTF-8 if one is given.
+---@param encoded_text any
+---@param charset? any
+function msys.base64.decode(encoded_text, charset) end
+
+---The text in quoted-printable, CRLF line ends. charset: convert the text to it first.
+---@param original any
+---@param charset? any
+---@param dotstuffing? any
+function msys.qp.encode(original, charset, dotstuffing) end
+
+---The bytes behind quoted-printable; from that charset to UTF-8 if one is given.
+---@param encoded_txt any
+---@param charset? any
+function msys.qp.decode(encoded_txt, charset) end
+
+---An internationalised domain in ASCII (A-labels, UTS 46 and IDNA 2008).
+---@param name any
+function msys.idn.to_idn(name) end
+
+---A domain with its A-labels as Unicode, in UTF-8.
+---@param name any
+function msys.idn.to_utf8(name) end
 
 ---The message's response text; with arguments, set it first: number 0 takes the code from the string.
 ---@param number? any

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -46,6 +46,18 @@ def place(directory: Path) -> Path:
     made = Path(tempfile.mkdtemp(prefix="", dir=directory))
     made.chmod(0o755)
     return made
+
+
+@pytest.fixture(scope="session")
+def reachable(directory: Path) -> Callable[[str], Path]:
+    """Makes a directory that an MTA can reach, for a whole file of tests."""
+
+    def make(name: str) -> Path:
+        made = Path(tempfile.mkdtemp(prefix=name, dir=directory))
+        made.chmod(0o755)
+        return made
+
+    return make
 
 
 @pytest.fixture(scope="session")

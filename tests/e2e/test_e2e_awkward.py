@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +67,10 @@ class Ways:
 
 
 @pytest.fixture(scope="module")
-def ways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ways]:
+def ways(reachable: Callable[[str], Path]) -> Iterator[Ways]:
     if os.geteuid():
         pytest.skip("a Postfix of one's own needs root")
-    directory = tmp_path_factory.mktemp("awkward")
-    for each in (directory, *directory.parents[:2]):
-        each.chmod(0o755)
+    directory = reachable("awkward")
     with ExitStack() as stack:
         sink = stack.enter_context(Sink())
         past = free_port()

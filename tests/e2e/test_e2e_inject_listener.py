@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import smtplib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,24 +202,17 @@ def listening(directory: Path, own: Mapping[str, str]) -> Iterator[Listener]:
         yield Listener(mta, port, sink, hosts)
 
 
-def place(factory: pytest.TempPathFactory) -> Path:
-    made = factory.mktemp("listener")
-    for each in (made, *made.parents[:2]):
-        each.chmod(0o755)
-    return made
-
-
 @pytest.fixture(scope="module")
-def hindered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
-    with listening(place(tmp_path_factory), IN_THE_WAY) as made:
+def hindered(reachable: Callable[[str], Path]) -> Iterator[Listener]:
+    with listening(reachable("listener"), IN_THE_WAY) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listener]:
+def plain(reachable: Callable[[str], Path]) -> Iterator[Listener]:
     own = {"smtpd_authorized_xclient_hosts": "127.0.0.1", "mynetworks": "127.0.0.1 192.0.2.0/24"}
     own |= {"virtual_alias_maps": "inline:{alias@example.com=real@example.com}", "non_smtpd_milters": "unix:/absent"}
-    with listening(place(tmp_path_factory), own) as made:
+    with listening(reachable("listener"), own) as made:
         yield made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import smtplib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,9 @@ domain = "boxes.example.com"
 nexthop = "inet:127.0.0.1:{boxes}"
 transport = "lmtp"
 [[route]]
+domain = "local.example"
+nexthop = "[127.0.0.1]:{sink}"
+[[route]]
 domain = "example.com"
 nexthop = "[127.0.0.1]:{sink}"
 """
@@ -95,14 +98,15 @@ class Routed:
     other: Sink
     boxes: Boxes
     inject: int
+    filtered: int
     outbox: Path
     daemon: Daemon
 
-    def send(self, *recipients: str, message: bytes = b"Subject: x\r\n\r\nbody\r\n") -> list[Received]:
+    def send(self, *recipients: str, message: bytes = b"Subject: x\r\n\r\nbody\r\n", port: int = 0) -> list[Received]:
         """What arrived, at either host, of a message for these."""
         self.sink.messages.clear()
         self.other.messages.clear()
-        with SmtpClient(self.mta.smtp_port) as client:
+        with SmtpClient(port or self.mta.smtp_port) as client:
             assert client.deliver(*recipients, message=message).startswith("250 ")
         self.mta.wait_empty()
         found = [*self.sink.messages, *self.other.messages]
@@ -111,12 +115,10 @@ class Routed:
 
 
 @pytest.fixture(scope="module")
-def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routed]:
+def routed(reachable: Callable[[str], Path]) -> Iterator[Routed]:
     if os.geteuid():
         pytest.skip("a Postfix of one's own needs root")
-    directory = tmp_path_factory.mktemp("routed")
-    for each in (directory, *directory.parents[:2]):
-        each.chmod(0o755)
+    directory = reachable("routed")
     with ExitStack() as stack:
         sink, other, boxes = stack.enter_context(Sink()), stack.enter_context(Sink()), Boxes()
         boxes.start()
@@ -131,10 +133,13 @@ def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Routed]:
         assert main(["postfix-config", "-c", str(file), "--tables", str(tables), "--write", str(tables)]) == 0
         services = (tables / "master.cf.add").read_text().splitlines()
         own = settings((tables / "main.cf.add").read_text())
+        filtered = free_port()
+        services.append(f"127.0.0.1:{filtered} inet n - n - - smtpd -o content_filter=discard:")
+        own |= {"mydestination": "local.example", "local_recipient_maps": "", "local_transport": "discard"}
         mta = PrivatePostfix(directory / "mta", f"unix:{socket}", 0, sink.port, own, services)
         stack.enter_context(mta)
         daemon = stack.enter_context(Daemon(file, directory / "log"))
-        yield Routed(mta, sink, other, boxes, inject, outbox, daemon)
+        yield Routed(mta, sink, other, boxes, inject, filtered, outbox, daemon)
 
 
 def test_two_bindings_leave_from_two_addresses(routed: Routed) -> None:
@@ -171,6 +176,16 @@ def test_a_routing_domain_reaches_another_host(routed: Routed) -> None:
         "routed.one@example.com": "127.0.0.2",
     }
     assert [each.recipients for each in routed.sink.messages] == [("plain@example.com",)]
+
+
+def test_a_binding_goes_past_local_delivery_and_content_filters(routed: Routed) -> None:
+    """Both end mail here; what they would have done is lost to mail with a binding, as docs/routing.md says."""
+    assert routed.send("plain@local.example") == []
+    (local,) = routed.send("a.one@local.example")
+    assert local.peer == "127.0.0.2"
+    assert routed.send("plain@example.com", port=routed.filtered) == []
+    (unfiltered,) = routed.send("a.one@example.com", port=routed.filtered)
+    assert unfiltered.peer == "127.0.0.2"
 
 
 def test_priority_has_a_transport(routed: Routed) -> None:

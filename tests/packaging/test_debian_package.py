@@ -217,7 +217,7 @@ def test_from_installation_to_purge(root: Path, tmp_path: Path) -> None:
     assert oct((root / "etc/lumilter").stat().st_mode) == "0o40750"
     assert (root / "etc/lumilter").stat().st_gid == gid(root, "lumilter")
     assert list((root / SITE).rglob("*.pyc"))
-    libraries = "import milter, lupa.luajit21, dns, dkim, pyclamd, prometheus_client, lumilter.adapters.pcre_ffi"
+    libraries = "import milter, lupa.luajit21, dns, dkim, idna, pyclamd, prometheus_client, lumilter.adapters.pcre_ffi"
     run(*inside(root, "/usr/lib/lumilter/bin/python3", "-I", "-c", libraries))
     run(*inside(root, "systemd-tmpfiles", "--create", "lumilter.conf"))  # as at boot
     assert run(*inside(root, "lumilter", "check", "-c", "/etc/lumilter/lumilter.toml")).endswith(" 0 warnings\n")

@@ -7,6 +7,7 @@ an adapter or the session.
 from lumilter.api import (
     core,
     dumper,
+    encodings,
     extended_message,
     extended_vctx,
     message_content,
@@ -21,6 +22,6 @@ from lumilter.api import (
 )
 
 __all__ = [
-    "core", "dumper", "extended_message", "extended_vctx", "message_content", "message_making", "message_part",
-    "message_routing", "message_sending", "msys", "objects", "pbp", "pcre",
+    "core", "dumper", "encodings", "extended_message", "extended_vctx", "message_content", "message_making",
+    "message_part", "message_routing", "message_sending", "msys", "objects", "pbp", "pcre",
 ]  # fmt: skip

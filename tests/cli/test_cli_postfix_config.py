@@ -38,7 +38,8 @@ def test_bindings_and_routes(ran) -> None:
     assert "warning: 2001:db8::1 of binding six is not on this machine" in err
     assert "127.0.0.2" not in err
     for line in (
-        "milter_header_checks = regexp:/etc/postfix/lumilter/route", "binding-mta1 unix - - n - - smtp",
+        "milter_header_checks = regexp:/etc/postfix/lumilter/route", "default_filter_nexthop =",
+        "binding-mta1 unix - - n - - smtp",
         "  -o smtp_bind_address=127.0.0.2", "  -o smtp_helo_name=mta1.example.com", "own unix - - n - - smtp",
         "  -o smtp_bind_address6=2001:db8::1", "fast unix - - n - - smtp", "127.0.0.1:10026 inet n - n - - smtpd",
         "  -o smtpd_milters=", "/^X-Lumilter-Route: (binding-mta1|fast|lmtp|own|smtp):([^ ]*)$/ FILTER $1:$2",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from support.sink import Sink
 from support.smtp_client import SmtpClient
 
 PAGE = sections("routing.md")
-TOML, SCRIPT = "/etc/lumilter/lumilter.toml", "postfix-config.sh"
+TOML, SCRIPT, CHECK = "/etc/lumilter/lumilter.toml", "postfix-config.sh", "check.sh"
 POLICY = """
 local mod = {}
 require("msys.extended.message_routing")
@@ -60,6 +61,21 @@ def daemon(directory: Path, socket: Path, places: dict[str, str], policy: str) -
     return Daemon(etc / "lumilter.toml", directory / "log")
 
 
+def shell(text: str, places: dict[str, str], directory: Path) -> str:
+    """What the commands of a block print; nothing of it is a warning. The `lumilter` in `directory` is theirs."""
+    environment = ENVIRONMENT | {"PATH": f"{directory}:{os.environ['PATH']}:/usr/sbin"}
+    done = subprocess.run(
+        ["sh", "-eu", "-c", placed(text, places)],
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "warning" not in done.stderr, done.stderr
+    return done.stdout
+
+
 @pytest.fixture
 def stack() -> Iterator[ExitStack]:
     with ExitStack() as made:
@@ -77,10 +93,15 @@ def test_the_page(tmp_path: Path, places: dict[str, str], stack: ExitStack) -> N
     commands = tmp_path / "lumilter"
     commands.write_text(f'#!/bin/sh\nexec {sys.executable} -m lumilter "$@"\n')
     commands.chmod(commands.stat().st_mode | stat.S_IXUSR)
-    text = placed(PAGE["What to configure"][SCRIPT], places)
-    text = text.replace("postfix reload", f"postfix -c {tmp_path}/mta/etc reload")
-    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    subprocess.run(["sh", "-eu", "-c", text], check=True, env=ENVIRONMENT | path, capture_output=True, timeout=60)
+    etc = f"-c {tmp_path}/mta/etc"
+    places |= {"postfix reload": f"postfix {etc} reload", "postfix check": f"postfix {etc} check"}
+    places |= {"postconf": f"postconf {etc}", "postmap": f"postmap {etc}"}
+    shell(PAGE["What to configure"][SCRIPT], places, tmp_path)
+    checked = shell(PAGE["How to check"][CHECK], places, tmp_path)
+    assert f"127.0.0.1:{places['10026']} inet" in checked
+    assert "binding-mta1 unix" in checked
+    assert "\n    -o smtp_bind_address=127.0.0.2\n" in checked
+    assert checked.endswith(PAGE["How to check"]["X-Lumilter-Route"])
     with SmtpClient(mta.smtp_port) as client:
         assert client.deliver("sms@example.com", "bob@example.com").startswith("250 ")
     mta.wait_empty()
@@ -90,6 +111,10 @@ def test_the_page(tmp_path: Path, places: dict[str, str], stack: ExitStack) -> N
     assert (plain.recipients, plain.values(b"X-For")) == (("bob@example.com",), [b"bob@example.com"])
     assert not any(b"lumilter-route" in each.raw.lower() for each in (routed, plain))
     assert not running.errors
+    log = mta.maillog()
+    assert re.search(r"(milter-header-)?filter: header X-Lumilter-Route: binding-mta1:", log)
+    assert "postfix/lumilter-inject/smtpd" in log
+    assert "postfix/binding-mta1/smtp" in log
 
 
 def test_sendmail(tmp_path: Path, places: dict[str, str], stack: ExitStack) -> None:

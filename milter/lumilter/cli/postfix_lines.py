@@ -64,6 +64,8 @@ def main_cf(settings: Config, tables: str) -> str:
     if settings.routing.enabled:
         lines.append("# A header that lumilter added names the transport. A client's own is not looked at.")
         lines.append(f"milter_header_checks = regexp:{tables}/route")
+        lines.append("# Without a next hop a FILTER goes to the recipient's own domain (Postfix's default).")
+        lines.append("default_filter_nexthop =")
     lines.append("# It does not leave this machine.")
     lines += [f"{agent}_header_checks = regexp:{tables}/strip" for agent in ("smtp", "lmtp")]
     return _text(lines)

@@ -32,11 +32,11 @@ _LISTENER = (
     ),
     (
         "No milter, or the message would come back; smtpd_milter_maps counts more than smtpd_milters, no_milters most."
-        " Addresses are mapped: lumilter knows recipients as the client said them, before virtual_alias_maps.",
+        "\n# Addresses are mapped: lumilter knows recipients as the client said them, before virtual_alias_maps.",
         "smtpd_milters=", "receive_override_options=no_milters,no_unknown_recipient_checks",
     ),
     (
-        "No filter: what a script changed has passed the filters in front of lumilter.",
+        "No filter, whose way back could lead to a milter.",
         "content_filter=", "smtpd_proxy_filter=", "smtpd_upstream_proxy_protocol=",
     ),
     (

@@ -9,10 +9,12 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.awkward import MESSAGES
 
 from lumilter.session.headers import Header, HeaderList, raw_fields
-from lumilter.session.mime import MAX_DEPTH, MAX_PARTS, MimeError, Part, Tree, read_message, split
+from lumilter.session.mime import MimeError, Part, Tree
+from lumilter.session.mime_edits import insert, set_body, unlink
+from lumilter.session.mime_reading import MAX_DEPTH, MAX_PARTS, read_message, split
+from support.awkward import MESSAGES
 
 
 def top_of(raw: bytes, writable: bool = True) -> Part:
@@ -180,13 +182,13 @@ BETWEEN = b"\r\n--b 1\r\n" + NEW
 @pytest.mark.parametrize(
     ("change", "old", "new"),
     [
-        (lambda top: top.insert(3, made(NEW)), b"four\r\n--b 1--", b"four" + BETWEEN + b"\r\n--b 1--"),
-        (lambda top: top.insert(0, made(NEW)), b"preamble", b"preamble" + BETWEEN),
-        (lambda top: top.insert(1, made(NEW)), b"one", b"one" + BETWEEN),
-        (lambda top: top.children[0].unlink(), b"\r\n--b 1\r\nContent-Type: text/plain\r\n\r\none", b""),
-        (lambda top: top.children[1].children[1].set_body(b"4"), b"<b>three</b>", b"4"),
-        (lambda top: top.children[2].set_body(b"A: b\r\n\r\nc"), b"Subject: inner\r\n\r\nfour", b"A: b\r\n\r\nc"),
-        (lambda top: top.children[2].children[0].set_body(b"5"), b"four", b"5"),
+        (lambda top: insert(top, 3, made(NEW)), b"four\r\n--b 1--", b"four" + BETWEEN + b"\r\n--b 1--"),
+        (lambda top: insert(top, 0, made(NEW)), b"preamble", b"preamble" + BETWEEN),
+        (lambda top: insert(top, 1, made(NEW)), b"one", b"one" + BETWEEN),
+        (lambda top: unlink(top.children[0]), b"\r\n--b 1\r\nContent-Type: text/plain\r\n\r\none", b""),
+        (lambda top: set_body(top.children[1].children[1], b"4"), b"<b>three</b>", b"4"),
+        (lambda top: set_body(top.children[2], b"A: b\r\n\r\nc"), b"Subject: inner\r\n\r\nfour", b"A: b\r\n\r\nc"),
+        (lambda top: set_body(top.children[2].children[0], b"5"), b"four", b"5"),
     ],
 )
 def test_a_change_stays_where_it_was_made(change: Callable[[Part], None], old: bytes, new: bytes) -> None:
@@ -198,7 +200,7 @@ def test_a_change_stays_where_it_was_made(change: Callable[[Part], None], old: b
 
 def test_into_a_body_without_preamble_or_end() -> None:
     top = top_of(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx")
-    top.insert(0, made(NEW))
+    insert(top, 0, made(NEW))
     assert top.body_bytes() == b"--b\r\n" + NEW + b"\r\n--b\r\n\r\nx\r\n--b--\r\n"
     assert outline(top_of(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + top.body_bytes())) == (
         "multipart/mixed", ["text/plain", "text/plain"],
@@ -207,7 +209,7 @@ def test_into_a_body_without_preamble_or_end() -> None:
 
 def test_a_child_that_holds_the_boundary() -> None:
     top = top_of(MIXED)
-    top.insert(0, made(b"Content-Type: message/rfc822\r\n\r\n" + MIXED))
+    insert(top, 0, made(b"Content-Type: message/rfc822\r\n\r\n" + MIXED))
     again = top_of(top.headers.to_bytes() + b"\r\n" + top.body_bytes())
     assert len(again.children) == 4
     assert outline(again.children[0]) == ("message/rfc822", [TREE])
@@ -217,22 +219,22 @@ def test_a_child_that_holds_the_boundary() -> None:
 def test_what_can_not_be_changed() -> None:
     read_only = top_of(MIXED, writable=False)
     with pytest.raises(MimeError, match="read-only"):
-        read_only.children[0].set_body(b"")
+        set_body(read_only.children[0], b"")
     with pytest.raises(MimeError, match="read-only"):
-        read_only.insert(0, made(NEW))
+        insert(read_only, 0, made(NEW))
     top = top_of(MIXED)
     with pytest.raises(MimeError, match="has no children"):
-        top.children[0].insert(0, made(NEW))
+        insert(top.children[0], 0, made(NEW))
     with pytest.raises(MimeError, match="in a tree already"):
-        top.insert(0, top.children[0])
+        insert(top, 0, top.children[0])
     with pytest.raises(MimeError, match="in no other one"):
-        top.unlink()
+        unlink(top)
     part = top.children[1]
-    part.unlink()
+    unlink(part)
     with pytest.raises(MimeError, match="in a tree already"):
-        part.insert(0, part)
-    top.insert(2, part)
+        insert(part, 0, part)
+    insert(top, 2, part)
     assert outline(top) == ("multipart/mixed", [TREE[1][0], TREE[1][2], TREE[1][1]])
     top.tree.attached = False
     with pytest.raises(MimeError, match="no longer in the message"):
-        part.unlink()
+        unlink(part)

@@ -17,6 +17,7 @@ from lumilter.api.message_content import empty, without_mark
 from lumilter.calls import Here
 from lumilter.errors import LumilterError
 from lumilter.registry import api, constants, lua_class
+from lumilter.session import mime_edits
 from lumilter.session.mail import MailMessage, copy_of, script_message
 from lumilter.session.mime import Part, Tree
 from lumilter.session.strings import EcString, IoObject
@@ -180,7 +181,7 @@ def made_part(mimetype: str, body: bytes, encoding: str = "7bit") -> Part:
     part.headers.append("Content-Type", [mimetype])
     if encoding != "7bit":
         part.headers.append("Content-Transfer-Encoding", [encoding])
-    part.set_body(body)
+    mime_edits.set_body(part, body)
     return part
 
 

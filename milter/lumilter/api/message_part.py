@@ -7,6 +7,8 @@ Source: manual, pages of msgpart:* and struct ec_message_part (next, parts, thre
 
 from __future__ import annotations
 
+from functools import partial
+
 from lumilter.api import matching
 from lumilter.api.extended_message import CONTENT, PACKAGE, addresses_in, change_header
 from lumilter.api.matching import Found
@@ -15,7 +17,7 @@ from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api, constants, field, lua_class, writer
 from lumilter.session import mime as tree
-from lumilter.session import rfc2047
+from lumilter.session import mime_edits, rfc2047
 from lumilter.session import text as texts
 from lumilter.session.mime import MimeError, Part
 
@@ -91,7 +93,7 @@ def _cut(part: Part, start: int, end: int) -> None:
     if not 0 <= start <= end <= len(part.given):
         raise LumilterError(f"{start} to {end} is not within the {len(part.given)} bytes that msg:makePart was given")
     part.given_start, part.given_end = start, end
-    part.set_body(part.given[start:end])
+    mime_edits.set_body(part, part.given[start:end])
 
 
 @api("msgpart:addFirstChild", package=PACKAGE, phases=CONTENT)
@@ -121,14 +123,14 @@ def insert_before(part: Part, before: Part) -> bool:
 @api("msgpart:unlink", package=PACKAGE, phases=CONTENT)
 def unlink(part: Part) -> None:
     """Take the part out of the tree, with all that is in it."""
-    part.unlink()
+    mime_edits.unlink(part)
 
 
 def _insert(container: Part, at: int, child: Part) -> bool:
     container.check_writable()
     if not container.is_container:
         return False
-    container.insert(at, child)
+    mime_edits.insert(container, at, child)
     return True
 
 
@@ -210,7 +212,9 @@ def raw_replace(part: Part, pattern: bytes, replacement: bytes, *, here: Here) -
     part.check_writable()
     if part.parent is None and part.tree.whole:
         raise MimeError("this is the whole message: use msg:raw_replace")
-    return matching.replace(part.to_bytes(), pattern, replacement, here, part.set_raw, marked=False)
+    return matching.replace(
+        part.to_bytes(), pattern, replacement, here, partial(mime_edits.set_raw, part), marked=False
+    )
 
 
 @api("msgpart:body_match", package=PACKAGE, phases=CONTENT, blocking=True)
@@ -223,7 +227,9 @@ def body_match(part: Part, pattern: bytes, *, here: Here) -> Found | Job:
 def body_replace(part: Part, pattern: bytes, replacement: bytes, *, here: Here) -> Found | Job:
     """Replace all matches in the part's body as it stands: a table of what matched, or false."""
     part.check_writable()
-    return matching.replace(part.body_bytes(), pattern, replacement, here, part.set_body, marked=False)
+    return matching.replace(
+        part.body_bytes(), pattern, replacement, here, partial(mime_edits.set_body, part), marked=False
+    )
 
 
 @api("msgpart:text_match", package=PACKAGE, phases=CONTENT, blocking=True)

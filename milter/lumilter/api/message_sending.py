@@ -20,7 +20,7 @@ from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api
 from lumilter.session import address as addresses
-from lumilter.session import routing
+from lumilter.session import mime_edits, routing
 from lumilter.session import text as texts
 from lumilter.session.address import Path
 from lumilter.session.headers import Header, HeaderList, header_name, raw_value
@@ -70,10 +70,10 @@ def build(
     mixed = _container("multipart/mixed", new_boundary([*inner, *outer]))
     alternative = _container("multipart/alternative", new_boundary([mixed, *inner, *outer]))
     for part in inner:
-        alternative.insert(len(alternative.children or ()), part)
-    mixed.insert(0, alternative)
+        mime_edits.insert(alternative, len(alternative.children or ()), part)
+    mime_edits.insert(mixed, 0, alternative)
     for part in outer:
-        mixed.insert(len(mixed.children or ()), part)
+        mime_edits.insert(mixed, len(mixed.children or ()), part)
     own = HeaderList(
         field
         for name, value in headers.items()
@@ -187,11 +187,11 @@ def forward(
     if not body.isascii():
         note.headers.write("Content-Transfer-Encoding", texts.QUOTED)
         body = texts.transfer_encoded(body, texts.QUOTED)
-    note.set_body(body)
-    top.insert(1, note)
-    top.insert(2, _attachment({"content": msg}))
+    mime_edits.set_body(note, body)
+    mime_edits.insert(top, 1, note)
+    mime_edits.insert(top, 2, _attachment({"content": msg}))
     if alternative is not None:
-        alternative.unlink()
+        mime_edits.unlink(alternative)
     hops = _hops(msg)
     if hops:
         new.content.headers.write(routing.HOPS.decode(), str(hops))

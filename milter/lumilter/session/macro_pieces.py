@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable
 
 from lumilter.session.headers import HeaderList, raw_fields
-from lumilter.session.mime import Buffer, Part, Tree, read_message
+from lumilter.session.mime import Buffer, Part, Tree
+from lumilter.session.mime_reading import read_message
 from lumilter.session.text import text_of
 
 _WANTED = re.compile(

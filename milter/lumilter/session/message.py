@@ -7,7 +7,8 @@ object that came in. The body and its writable tree are one thing: after a chang
 from __future__ import annotations
 
 from lumilter.session.headers import Header, HeaderList, raw_fields
-from lumilter.session.mime import Buffer, Part, Tree, read_message, split
+from lumilter.session.mime import Buffer, Part, Tree
+from lumilter.session.mime_reading import read_message, split
 
 END_OF_DATA = b"\r\n.\r\n"
 """What ends a message in SMTP. Momentum's messages hold it; here it is never part of one."""

@@ -1,8 +1,7 @@
 """A message body as a tree of MIME entities, which renders to the very bytes that it was read from.
 
-The law: any bytes are an entity. What no one touched is a slice of the body as it came, boundary lines, preambles,
-missing terminators and all. Reading takes time in proportion to the body: nesting and numbers are bounded, and beyond
-the bounds an entity is one part.
+The law: what no one touched is a slice of the body as it came, boundary lines, preambles, missing terminators and all.
+`mime_reading` makes the tree, `mime_edits` changes it.
 
 A multipart body is its preamble, then for each child a delimiter and the child, then the closing. A delimiter is the
 line break before the boundary line and that line with its own line break (RFC 2046 5.1.1).
@@ -16,22 +15,12 @@ from dataclasses import dataclass, field
 
 from lumilter.errors import LumilterError
 from lumilter.session.headers import Header, HeaderList, raw_fields
-from lumilter.session.parameters import Parameters, with_parameter
+from lumilter.session.parameters import Parameters
 
 Buffer = bytes | memoryview
 
-MAX_DEPTH = 40
-MAX_PARTS = 10_000
-_MAX_HEADERS = 1 << 20
-"""Bytes of a part's header section; more is no header section but text."""
 _MAX_BOUNDARY = 998
 """RFC 2046 allows 70 characters; no line can hold more than this."""
-
-_FIELD = re.compile(rb"[!-9;-~\x80-\xff]++[ \t]*+:|From |>From ")
-_SECTION = re.compile(rb"(?:[!-9;-~\x80-\xff]++[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)*+")
-_EMPTY = re.compile(rb"\r?\n")
-_EMPTY_LINE = re.compile(rb"(?<=\n)\r?\n")
-_LINE_END = re.compile(rb"(--)?[ \t]*+\r?(?:\n|\Z)")
 
 
 class MimeError(LumilterError):
@@ -71,6 +60,8 @@ class Part:
     parent: Part | None = None
     default_type: str = "text/plain"
     offset: int = 0
+    place: int = 0
+    """Where it was last seen among its parent's children."""
     raw: Buffer | None = None
     """The whole entity as it came, as long as nothing in it was touched."""
     section: Buffer = b""
@@ -149,7 +140,7 @@ class Part:
         siblings = self.parent.children if self.parent else None
         if not siblings:
             return None
-        at = _index(siblings, self)
+        at = index_of(self)
         return siblings[at + 1] if at + 1 < len(siblings) else None
 
     @property
@@ -223,61 +214,6 @@ class Part:
             part.raw = None
             part = part.parent
 
-    def set_body(self, body: Buffer) -> None:
-        """A new body, encoded as it is to stand; parts that it had leave the tree."""
-        self.touch()
-        for child in self.children or ():
-            child.parent = None
-        if not self.separator and body:
-            self.separator = b"\r\n"
-        self.body, self.children, self.delimiters, self.preamble, self.closing = body, None, [], b"", b""
-        read_body(self, 0, [MAX_PARTS])
-
-    def set_raw(self, raw: bytes) -> None:
-        """New headers and a new body."""
-        header_end, body_start = split(raw)
-        self.touch()
-        self.headers = HeaderList(raw_fields(raw[:header_end]))
-        self.separator = raw[header_end:body_start]
-        self.set_body(raw[body_start:])
-
-    def insert(self, at: int, child: Part) -> None:
-        """Put a part that is in no tree among the children. Raises MimeError."""
-        if self.children is None or not self.is_container:
-            raise MimeError(f"a part of type {self.content_type.value} has no children")
-        if child.parent is not None or any(part is child for part in self._ancestors()):
-            raise MimeError("the part is in a tree already: unlink it first")
-        self.touch()
-        child.move_to(self.tree)
-        self._avoid(child)
-        boundary = _octets(self.boundary)
-        if at == 0 and not self.preamble:
-            new = b"--" + boundary + b"\r\n"
-            if self.delimiters and self.delimiters[0].startswith(b"--"):
-                self.delimiters[0] = b"\r\n" + self.delimiters[0]
-        else:
-            new = b"\r\n--" + boundary + b"\r\n"
-        if not self.closing:
-            self.closing = b"\r\n--" + boundary + b"--\r\n"
-        self.children.insert(at, child)
-        self.delimiters.insert(at, new)
-        child.parent = self
-
-    def unlink(self) -> None:
-        """Leave the tree, children and all. The top of a message can't."""
-        self.touch()
-        parent = self.parent
-        if parent is None or parent.children is None:
-            raise MimeError("the part is in no other one")
-        at = _index(parent.children, self)
-        del parent.children[at]
-        if parent.delimiters:
-            del parent.delimiters[at]
-        else:
-            parent.children, parent.body = None, b""
-        self.parent = None
-        self.move_to(Tree(writable=True))
-
     def move_to(self, tree: Tree) -> None:
         """Belong to another tree, with all parts below."""
         for part in self.walk():
@@ -289,145 +225,18 @@ class Part:
         self.raw = None
         self.body = self.preamble = self.closing = self.section = b""
 
-    def rebound(self, boundary: str) -> None:
-        """Use another boundary."""
-        self.touch()
-        old, new = _octets(self.boundary), _octets(boundary)
-        self.delimiters = [delimiter.replace(b"--" + old, b"--" + new, 1) for delimiter in self.delimiters]
-        self.closing = bytes(self.closing).replace(b"--" + old + b"--", b"--" + new + b"--", 1)
-        name = self.headers.first("Content-Type")
-        if name is not None:
-            self.headers.put(type_field(with_parameter(name.value, "boundary", boundary)))
-
-    def _avoid(self, child: Part) -> None:
-        """Take another boundary if the child holds a line that looks like ours."""
-        boundary = self.boundary
-        number = 0
-        while b"\n--" + _octets(boundary) in b"\n" + child.to_bytes():
-            number += 1
-            boundary = f"{self.boundary[:60]}={number}"
-        if number:
-            self.rebound(boundary)
-
-    def _ancestors(self) -> Iterator[Part]:
-        part: Part | None = self
-        while part is not None:
-            yield part
-            part = part.parent
-
 
 def index_of(part: Part) -> int:
-    """Which of its parent's children it is."""
-    return _index(part.parent.children or [], part) if part.parent else 0
+    """Which of its parent's children a part is."""
+    siblings = (part.parent.children if part.parent else None) or [part]
+    if part.place >= len(siblings) or siblings[part.place] is not part:
+        part.place = next(at for at, sibling in enumerate(siblings) if sibling is part)
+    return part.place
 
 
-def _index(parts: list[Part], wanted: Part) -> int:
-    return next(at for at, part in enumerate(parts) if part is wanted)
-
-
-def _octets(text: str) -> bytes:
+def octets(text: str) -> bytes:
+    """Text as the bytes that it came from."""
     return text.encode("utf-8", "surrogateescape")
-
-
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-def read_message(headers: HeaderList, body: Buffer, tree: Tree) -> Part:
-    """The top of a message; its headers are the message's own."""
-    size = headers.size + 2
-    top = Part(tree, body=body, _headers=headers)
-    read_body(top, 0, [MAX_PARTS], size)
-    return top
-
-
-def read_entity(raw: Buffer, tree: Tree, depth: int, left: list[int], offset: int, default_type: str) -> Part:
-    """An entity below the top. left: how many more parts there may be; offset: where it begins in the message."""
-    header_end, body_start = split(raw)
-    part = Part(
-        tree,
-        separator=bytes(raw[header_end:body_start]),
-        body=raw[body_start:],
-        default_type=default_type,
-        offset=offset,
-        raw=raw,
-        section=raw[:header_end],
-    )
-    read_body(part, depth, left, offset + body_start)
-    return part
-
-
-def split(raw: Buffer) -> tuple[int, int]:
-    """Where the header section ends and where the body begins."""
-    if empty := _EMPTY.match(raw):
-        return 0, empty.end()
-    if not _FIELD.match(raw):
-        return 0, 0
-    if (empty := _EMPTY_LINE.search(raw)) is None:
-        section = _SECTION.match(raw)
-        end = section.end() if section else 0
-        return (end, end) if end <= _MAX_HEADERS else (0, 0)
-    return (empty.start(), empty.end()) if empty.start() <= _MAX_HEADERS else (0, 0)
-
-
-def read_body(part: Part, depth: int, left: list[int], offset: int = 0) -> None:
-    """Find a part's children in its body, if it has any."""
-    if depth >= MAX_DEPTH or part.encoding not in ("", "7bit", "8bit", "binary"):
-        return
-    kind = part.content_type.value
-    body = part.body
-    if kind in ("message/rfc822", "message/global") and len(body) and left[0] > 0:
-        left[0] -= 1
-        child = read_entity(body, part.tree, depth + 1, left, offset, "text/plain")
-        child.parent = part
-        part.children, part.body = [child], b""
-        return
-    boundary = part.boundary
-    if not boundary:
-        return
-    delimiters, closing = _delimiters(body, _octets(boundary), left[0])
-    if not delimiters:
-        return
-    left[0] -= len(delimiters)
-    default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
-    ends = [*(start for start, _ in delimiters[1:]), closing]
-    children = [
-        read_entity(body[start:end], part.tree, depth + 1, left, offset + start, default)
-        for (_, start), end in zip(delimiters, ends, strict=True)
-    ]
-    for child in children:
-        child.parent = part
-    part.preamble, part.closing = body[: delimiters[0][0]], body[closing:]
-    part.delimiters = [bytes(body[start:end]) for start, end in delimiters]
-    part.children, part.body = children, b""
-
-
-def _delimiters(body: Buffer, boundary: bytes, most: int) -> tuple[list[tuple[int, int]], int]:
-    """Start and end of the delimiter before each child, and where the closing one starts; none beyond `most`."""
-    found: list[tuple[int, int]] = []
-    previous = 0
-    for mark in re.finditer(re.escape(b"--" + boundary), body):
-        start = mark.start()
-        if start < previous or (start and body[start - 1] != 10):
-            continue
-        line = _LINE_END.match(body, mark.end())
-        if line is None:
-            continue
-        start = max(previous, _before_line_break(body, start))
-        if line[1]:
-            return found, start
-        if len(found) >= most:
-            return [], 0
-        previous = line.end()
-        found.append((start, previous))
-    return found, len(body)
-
-
-def _before_line_break(body: Buffer, at: int) -> int:
-    if at and body[at - 1] == 10:
-        at -= 1
-        if at and body[at - 1] == 13:
-            at -= 1
-    return at
 
 
 def type_field(value: bytes) -> Header:

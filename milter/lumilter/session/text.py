@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from lumilter.session import rfc2047
 from lumilter.session.mime import Buffer, Part, type_field
+from lumilter.session.mime_edits import set_body
 from lumilter.session.parameters import Parameters, with_parameter
 
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]")
@@ -99,7 +100,7 @@ def change_text(part: Part, encoded: Encoded) -> None:
         _write_type(part, encoded.charset)
     if encoded.encoding != part.encoding:
         part.headers.write("Content-Transfer-Encoding", encoded.encoding)
-    part.set_body(encoded.body)
+    set_body(part, encoded.body)
 
 
 def replace_text(part: Part, text: bytes, mimetype: str = "text/plain", charset: str = "") -> None:
@@ -119,7 +120,7 @@ def replace_text(part: Part, text: bytes, mimetype: str = "text/plain", charset:
     if encoding != SEVEN or part.encoding:
         part.headers.write("Content-Transfer-Encoding", encoding)
     part.headers.delete("Content-MD5")
-    part.set_body(transfer_encoded(raw, encoding))
+    set_body(part, transfer_encoded(raw, encoding))
 
 
 def _in_charset(text: bytes, charset: str) -> tuple[bytes, str]:

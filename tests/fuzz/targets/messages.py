@@ -12,6 +12,7 @@ from lumilter.session import text
 from lumilter.session.headers import Header, HeaderList, raw_fields
 from lumilter.session.message import Message
 from lumilter.session.mime import Part, Tree
+from lumilter.session.mime_edits import insert, set_body, unlink
 from lumilter.session.parameters import Parameters, with_parameter
 
 PIECES = [
@@ -66,7 +67,7 @@ def edits(given: tuple[bytes, list[tuple[int, str, bytes]]]) -> None:
         before = len(parts)
         if what == "u" and part.parent is not None:
             gone = sum(1 for _ in part.walk())
-            part.unlink()
+            unlink(part)
             assert len(list(top.walk())) == before - gone
         elif what == "t" and part.is_text:
             text.change_text(part, text.encode_like(part, raw))
@@ -76,10 +77,10 @@ def edits(given: tuple[bytes, list[tuple[int, str, bytes]]]) -> None:
         elif what == "a" and part.is_container:
             new = Part(Tree(writable=True))
             new.headers.append("Content-Type", ["text/plain"])
-            new.set_body(raw)
-            part.insert(len(part.children or ()), new)
+            set_body(new, raw)
+            insert(part, len(part.children or ()), new)
         elif what == "b" and part.children is None:
-            part.set_body(raw)
+            set_body(part, raw)
         again = Message(message.headers.copy(), bytes(message.body), "", "").mime(writable=False)
         assert again.body_bytes() == message.body
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
 from lumilter.errors import LimitError, ScriptError, SplitError
-from lumilter.session import context, phases, routing, split, verdict
+from lumilter.session import context, phases, routing, verdict
 from lumilter.session.address import Path
 from lumilter.session.context import ValidateContext
 from lumilter.session.diff import content_edits
@@ -43,6 +43,7 @@ from lumilter.session.mail import (
     new_message,
 )
 from lumilter.session.mime import Buffer
+from lumilter.session.parting import part_ways
 from lumilter.session.phases import Arg, Hook, Result
 from lumilter.session.routing import Routing
 from lumilter.session.split import Outgoing
@@ -53,11 +54,8 @@ from lumilter.session.steps import (
     HookRun,
     Module,
     Pause,
-    Recall,
-    Recalled,
     Request,
     RunHook,
-    Send,
     Steps,
     Trace,
 )
@@ -261,10 +259,14 @@ class Session:
             self.envelope = replace(self.envelope, discarded=why)
             return verdict.DISCARD
         try:
-            stays = yield from self._part_ways(members, received, event.body)
-            if stays is None:
+            parted = yield from part_ways(
+                members, self.recipients, received, event.body, self.envelope.sender, self.remembers
+            )
+            self.sent, self.served = parted.sent, parted.served
+            if parted.stays is None:
+                self.envelope = replace(self.envelope, discarded="every recipient was served by an earlier try")
                 return verdict.DISCARD
-            return verdict.accepted(self._edits(stays, received, event.body))
+            return verdict.accepted(self._edits(parted.stays, received, event.body))
         except SplitError as error:
             self.trace.errors.append(error)
             return verdict.of_split(error)
@@ -301,51 +303,6 @@ class Session:
         self.priority_ignored = self.priority_ignored or bool(message.priority and not self.routing.priority)
         if value:
             message.content.headers.prepend(routing.HEADER.decode(), [value.decode()])
-
-    def _part_ways(
-        self, members: list[tuple[Recipient, MailMessage]], headers: HeaderList, body: Buffer
-    ) -> Generator[Request, Answer, MailMessage | None]:
-        """Send what can't stay on the MTA's message, and take its recipients off it; what stays, None for nothing."""
-        first = members[0][1]
-        members = [member for member in members if member[0] in self.recipients.wanted]  # a later hook may remove one
-        found = split.groups(members, body)
-        if len(found) <= 1 and not self.remembers():
-            return found[0].message if found else first
-        received = split.digest(headers, body, self.envelope.sender)
-        keys = {recipient: split.key(received, recipient) for recipient, _ in members}
-        recalled = yield Recall(tuple(keys.values()))
-        assert isinstance(recalled, Recalled)
-        for group in found:
-            for recipient, _ in group.members:
-                if keys[recipient] in recalled.keys:  # by a try that did not come to its end
-                    self.recipients.drop(recipient)
-            group.members = [member for member in group.members if keys[member[0]] not in recalled.keys]
-        found = [group for group in found if group.members]
-        if not found:
-            self.served = tuple(keys.values())
-            if self.recipients.wanted:  # by a script alone
-                return first
-            self.envelope = replace(self.envelope, discarded="every recipient was served by an earlier try")
-            return None
-        stays = split.staying(found)
-        others = [group for group in found if group is not stays]
-        self.sent = [self._outgoing(group, keys) for group in others]
-        if self.sent:
-            yield Send(tuple(self.sent))
-        for group in others:
-            for recipient, _ in group.members:
-                self.recipients.drop(recipient)
-        self.served = tuple(keys.values()) if others or recalled.keys else ()
-        return stays.message
-
-    def _outgoing(self, group: split.Group, keys: Mapping[Recipient, str]) -> Outgoing:
-        content = group.message.content
-        return Outgoing(
-            sender=content.mailfrom,
-            recipients=tuple(recipient.address for recipient, _ in group.members),
-            keys=tuple(keys[recipient] for recipient, _ in group.members),
-            content=content.pieces(),
-        )
 
     def _edits(self, message: MailMessage, headers: HeaderList, body: Buffer) -> tuple[Edit, ...]:
         """What turns the message that the MTA holds into this one."""

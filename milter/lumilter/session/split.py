@@ -8,7 +8,7 @@ by which a second try knows that its message was sent already.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lumilter.errors import SplitError
@@ -69,6 +69,17 @@ def staying(found: Sequence[Group]) -> Group:
     if len(held) > 1:
         raise SplitError("recipients need different messages to be held, and only one can be")
     return held[0] if held else max(found, key=lambda group: len(group.members))
+
+
+def outgoing(group: Group, keys: Mapping[Recipient, str]) -> Outgoing:
+    """A group's message, to be sent."""
+    content = group.message.content
+    return Outgoing(
+        sender=content.mailfrom,
+        recipients=tuple(recipient.address for recipient, _ in group.members),
+        keys=tuple(keys[recipient] for recipient, _ in group.members),
+        content=content.pieces(),
+    )
 
 
 def digest(headers: HeaderList, body: Buffer, sender: str) -> hashlib._Hash:

@@ -144,7 +144,7 @@ def test_lookups_at_the_same_time(tmp_path: Path) -> None:
       vctx:set_code(550, "done")
     end"""
     with DnsServer(lambda query, transport: None) as server:
-        config = f'[dns]\nservers = ["127.0.0.1:{server.port}"]\ntimeout = 0.5\n[limits]\nlookups = 1\n'
+        config = f'[dns]\nservers = ["127.0.0.1:{server.port}"]\ntimeout = 3\n[limits]\nlookups = 1\n'
         with serving(tmp_path, config, policy), connected(tmp_path) as one, connected(tmp_path) as two:
             for client in (one, two):
                 client.send("M", b"<a@b.test>\0")

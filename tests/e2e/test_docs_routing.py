@@ -38,14 +38,12 @@ FAILING = POLICY.replace('if msg:rcptto():find("^sms") then', "do")
 
 
 @pytest.fixture
-def places(tmp_path: Path) -> dict[str, str]:
-    for each in (tmp_path, *tmp_path.parents[:3]):
-        each.chmod(each.stat().st_mode | 0o755)
+def places(place: Path) -> dict[str, str]:
     return {
-        "/etc/lumilter": f"{tmp_path}/etc",
-        "/etc/postfix/lumilter": f"{tmp_path}/tables",
-        "/etc/postfix": f"{tmp_path}/mta/etc",
-        "/var/lib/lumilter": f"{tmp_path}/var",
+        "/etc/lumilter": f"{place}/etc",
+        "/etc/postfix/lumilter": f"{place}/tables",
+        "/etc/postfix": f"{place}/mta/etc",
+        "/var/lib/lumilter": f"{place}/var",
         "10026": str(free_port()),
     }
 
@@ -82,22 +80,22 @@ def stack() -> Iterator[ExitStack]:
         yield made
 
 
-def test_the_page(tmp_path: Path, places: dict[str, str], stack: ExitStack) -> None:
+def test_the_page(place: Path, places: dict[str, str], stack: ExitStack) -> None:
     if os.geteuid():
         pytest.skip("a Postfix of one's own needs root")
     sink, sms = stack.enter_context(Sink()), stack.enter_context(Sink())
     places["[192.0.2.30]:2525"] = f"[127.0.0.1]:{sms.port}"
-    socket = tmp_path / "m.sock"
-    mta = stack.enter_context(PrivatePostfix(tmp_path / "mta", f"unix:{socket}", 0, sink.port, {}, []))
-    running = stack.enter_context(daemon(tmp_path, socket, places, POLICY))
-    commands = tmp_path / "lumilter"
+    socket = place / "m.sock"
+    mta = stack.enter_context(PrivatePostfix(place / "mta", f"unix:{socket}", 0, sink.port, {}, []))
+    running = stack.enter_context(daemon(place, socket, places, POLICY))
+    commands = place / "lumilter"
     commands.write_text(f'#!/bin/sh\nexec {sys.executable} -m lumilter "$@"\n')
     commands.chmod(commands.stat().st_mode | stat.S_IXUSR)
-    etc = f"-c {tmp_path}/mta/etc"
+    etc = f"-c {place}/mta/etc"
     places |= {"postfix reload": f"postfix {etc} reload", "postfix check": f"postfix {etc} check"}
     places |= {"postconf": f"postconf {etc}", "postmap": f"postmap {etc}"}
-    shell(PAGE["What to configure"][SCRIPT], places, tmp_path)
-    checked = shell(PAGE["How to check"][CHECK], places, tmp_path)
+    shell(PAGE["What to configure"][SCRIPT], places, place)
+    checked = shell(PAGE["How to check"][CHECK], places, place)
     assert f"127.0.0.1:{places['10026']} inet" in checked
     assert "binding-mta1 unix" in checked
     assert "\n    -o smtp_bind_address=127.0.0.2\n" in checked
@@ -117,31 +115,31 @@ def test_the_page(tmp_path: Path, places: dict[str, str], stack: ExitStack) -> N
     assert "postfix/binding-mta1/smtp" in log
 
 
-def test_sendmail(tmp_path: Path, places: dict[str, str], stack: ExitStack) -> None:
+def test_sendmail(place: Path, places: dict[str, str], stack: ExitStack) -> None:
     """What parts ways goes by the page's port; a binding is an error that says so."""
     assert "InputMailFilters=" in PAGE["Sendmail"]["sendmail.mc"]
     sink = stack.enter_context(Sink())
-    tmp_path.chmod(0o700)
-    socket = tmp_path / "m.sock"
+    place.chmod(0o700)
+    socket = place / "m.sock"
     try:
         mta = stack.enter_context(
             PrivateSendmail(
-                tmp_path / "mta", f"local:{socket}", free_port(), sink.port,
+                place / "mta", f"local:{socket}", free_port(), sink.port,
                 extra_mc=placed(PAGE["Sendmail"]["sendmail.mc"], places),
             )
         )  # fmt: skip
     except Unavailable as error:
         pytest.skip(str(error))
-    (tmp_path / "split").mkdir()
-    with daemon(tmp_path / "split", socket, places, POLICY.replace("^sms", "^none")):
+    (place / "split").mkdir()
+    with daemon(place / "split", socket, places, POLICY.replace("^sms", "^none")):
         with SmtpClient(mta.smtp_port) as client:
             assert client.deliver("a@example.com", "b@example.com").startswith("250 ")
         arrived = sink.wait(2)
     assert {each.recipients: each.values(b"X-For") for each in arrived} == {
         ("a@example.com",): [b"a@example.com"], ("b@example.com",): [b"b@example.com"],
     }  # fmt: skip
-    (tmp_path / "routed").mkdir()
-    with daemon(tmp_path / "routed", socket, places, FAILING) as running:
+    (place / "routed").mkdir()
+    with daemon(place / "routed", socket, places, FAILING) as running:
         with SmtpClient(mta.smtp_port) as client:
             assert client.deliver("a@example.com").startswith("451 ")
         assert "only Postfix can be told where a message is to leave" in running.log

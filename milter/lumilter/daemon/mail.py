@@ -6,6 +6,7 @@ The law: a promise is on disk; whom a message was sent to at once is on disk bef
 from __future__ import annotations
 
 import email.utils
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any
 
 from lumilter.adapters.outbox import Runner
 from lumilter.adapters.outbox_store import Outbox, OutboxError
-from lumilter.adapters.sent import SentMemory
+from lumilter.adapters.sent import SentError, SentMemory
 from lumilter.adapters.smtp import Connection
 from lumilter.config.address import MailServer
 from lumilter.config.schema import Inject
 from lumilter.errors import LumilterError
+
+log = logging.getLogger("lumilter.mail")
 
 _LOOK = 0.5
 """Seconds between two looks at whether anything is remembered: nearly always there is nothing."""
@@ -102,7 +105,10 @@ class Mailer:
 
     def forget(self, keys: Sequence[str]) -> None:
         """See services.Mail."""
-        self._memory.forget(keys)
+        try:
+            self._memory.forget(keys)
+        except SentError as error:
+            log.error("recipients stay remembered as served, and would not get the very same message again: %s", error)
         self._looked = 0.0
 
     def _connection(self) -> Connection:

@@ -48,6 +48,9 @@ local ec_string = {}
 ---@field next any The next node; nil at the end.
 local ec_list_node = {}
 
+---@class json_object
+local json_object = {}
+
 ---@class io_object
 local io_object = {}
 
@@ -59,6 +62,20 @@ local io_object = {}
 ---@field body_start any Where the part's body begins in the message as it was read; of a part that a script made, in what it gave.
 ---@field body_end any Where the part's body ends, counted as body_start is.
 local ec_message_part = {}
+
+json = {}
+json.ERROR_DEPTH = 2
+json.ERROR_PARSE_EOF = 3
+json.ERROR_PARSE_UNEXPECTED = 4
+json.ERROR_PARSE_NULL = 5
+json.ERROR_PARSE_BOOLEAN = 6
+json.ERROR_PARSE_NUMBER = 7
+json.ERROR_PARSE_ARRAY = 8
+json.ERROR_PARSE_OBJECT_KEY_NAME = 9
+json.ERROR_PARSE_OBJECT_KEY_SEP = 10
+json.ERROR_PARSE_OBJECT_VALUE_SEP = 11
+json.ERROR_PARSE_STRING = 12
+json.ERROR_PARSE_COMMENT = 13
 
 msys = {}
 
@@ -305,6 +322,21 @@ function validate_context:remove_recipient(address) end
 ---Hold this phase's reply back for so many seconds; nobody else waits. An MTA's milter timeout bounds it.
 ---@param interval any
 function validate_context:tarpit(interval) end
+
+---A new, empty JSON object.
+function json.new() end
+
+---The JSON object behind a text, or nil, an error code (json.ERROR_*) and what that means.
+---@param str any
+function json.decode(str) end
+
+---A Lua value as a JSON value. A table with something at index 1 is an array, any other one an object.
+---@param obj any
+function json.encode(obj) end
+
+---What an error code means.
+---@param code any
+function json.strerror(code) end
 
 ---The first match: a table with the whole at 0, captures at 1, 2, ... and named captures by name; nil without one.
 ---@param str any

@@ -161,7 +161,8 @@ end
 -- ---------------------------------------------------------------------------------------------------------------------
 
 -- get(number, key), set(number, key, mask, value), text(number) and length(number) are Python's and answer as above.
-function host.define_class(name, get, set, text, length)
+-- entry(number, i), where the class has entries, gives key and value of the i-th.
+function host.define_class(name, get, set, text, length, entry)
   local prototype = newproxy(true)
   local class = getmetatable(prototype)
   class.__index = function(self, key)
@@ -169,7 +170,7 @@ function host.define_class(name, get, set, text, length)
     if member ~= nil then
       return member
     end
-    if type(key) == "string" then
+    if type(key) == "string" or type(key) == "number" then
       return finish(get(number_of[self], key))
     end
   end
@@ -193,6 +194,15 @@ function host.define_class(name, get, set, text, length)
   end
   class.__len = function(self)
     return finish(length(number_of[self]))
+  end
+  if entry then
+    class.__iter = function(self)
+      local at = 0
+      return function()
+        at = at + 1
+        return finish(entry(number_of[self], at))
+      end
+    end
   end
   prototypes[name] = prototype
   class_of[class] = name

@@ -11,7 +11,7 @@ local error, ipairs, tonumber, tostring, type, unpack = error, ipairs, tonumber,
 
 local BOUND = 1e8 -- steps of the C functions: half a second
 local REMEMBERED = 1000 -- patterns
-local SPECIAL = "[%^$*+?.()%[%%-]" -- without one of these a pattern is plain text for string.find
+local SPECIAL = "[%^$*+?.(%[%%-]" -- without one of these (")" is none) a pattern is plain text for string.find
 local POSITION, OPEN = -2, -1 -- as the length of a capture
 
 -- Reading a pattern ---------------------------------------------------------------------------------------------------

@@ -101,6 +101,9 @@ CONSTANTS: dict[str, dict[str, int | str]] = {}
 CLASSES: dict[str, type] = {}
 """The Python type behind each Lua class."""
 
+INDEXED: set[str] = set()
+"""Lua classes whose objects take any key."""
+
 WRITERS: dict[str, Callable[[Any, Any], None]] = {}
 """Field setters by name ("vctx.code")."""
 
@@ -155,9 +158,14 @@ def writer(name: str) -> Callable[[Callable[[Any, Any], None]], Callable[[Any, A
     return declare
 
 
-def lua_class(name: str, python: type) -> None:
-    """Objects of this Python type are objects of that class to a script."""
+def lua_class(name: str, python: type, indexed: bool = False) -> None:
+    """Objects of this Python type are objects of that class to a script.
+
+    indexed: a script may use any key on them; the type has get(key), set(key, value) and entry(number from 1).
+    """
     CLASSES[name] = python
+    if indexed:
+        INDEXED.add(name)
 
 
 def constants(package: str, values: dict[str, int | str]) -> None:

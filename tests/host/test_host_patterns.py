@@ -137,6 +137,7 @@ REPLACEMENTS = st.sampled_from(["", "x", "%0", "%1", "%2%1", "%%", "<%0>", "TABL
 @example("a$b", "a$b", None)
 @example("abab", "(ab)%1", None)
 @example("x", "(()x", None)
+@example("0", ")", None)
 def test_find_and_match(subject: str, pattern: str, init: float | None) -> None:
     for name in ("find", "match"):
         arguments = (name, subject, pattern) if init is None else (name, subject, pattern, init)

@@ -18,7 +18,7 @@ from lumilter.calls import Here, Wait
 from lumilter.errors import LimitError, LookupFailed, LumilterError
 from lumilter.host.handles import Handles
 from lumilter.host.state import State
-from lumilter.host.values import Misfit, Opaque, Table, converter, has_text, misuse, to_lua, to_wire
+from lumilter.host.values import Misfit, Opaque, Table, converter, has_text, misuse, plain, to_lua, to_wire
 from lumilter.momentum import TABLE, packages
 from lumilter.registry import Function
 
@@ -82,7 +82,9 @@ class Bridge:
         boot.put_object = lambda table, key, number: table.__setitem__(key, handles.object(number))
         boot.opaque = Opaque
         for name in registry.CLASSES:
-            boot.define_class(name, self._getter(name), self._setter(name), self._text(name), self._length(name))
+            boot.define_class(
+                name, self._getter(name), self._setter(name), self._text(name), self._length(name), self._entry(name)
+            )
         for function in registry.FUNCTIONS.values():
             if function.lua:
                 boot.namespace(function.owner)[function.member] = boot[function.lua]
@@ -193,7 +195,29 @@ class Bridge:
     def _fields(self, class_name: str) -> dict[str, Function]:
         return {f.member: f for f in registry.FUNCTIONS.values() if f.kind == "field" and f.owner == class_name}
 
+    def _entry(self, class_name: str) -> Callable[[int | None, int], tuple[Any, ...]] | None:
+        """Key and value of an indexed object's entry, for loops; None for other classes."""
+        if class_name not in registry.INDEXED:
+            return None
+        handles = self.handles
+        return lambda number, at: self._guarded(class_name, lambda: handles.object(number).entry(int(at)))  # type: ignore[attr-defined]
+
+    def _guarded(self, what: str, work: Callable[[], Any]) -> tuple[Any, ...]:
+        try:
+            return self.answer(work())
+        except LumilterError as error:
+            return False, to_wire(f"{what}: {getattr(error, 'message', error)}")
+        except Exception:
+            log.exception("%s failed", what)
+            return False, f"{what}: internal error, see the log"
+
     def _getter(self, class_name: str) -> Callable[[int | None, Any], tuple[Any, ...]]:
+        if class_name in registry.INDEXED:
+            handles = self.handles
+            return lambda number, key: self._guarded(
+                class_name,
+                lambda: handles.object(number).get(plain(key)),  # type: ignore[attr-defined]
+            )
         readers = {member: self._call(field) for member, field in self._fields(class_name).items()}
 
         def get(number: int | None, key: Any) -> tuple[Any, ...]:
@@ -203,6 +227,11 @@ class Bridge:
         return get
 
     def _setter(self, class_name: str) -> Callable[[int | None, Any, int, Any], tuple[Any, ...]]:
+        if class_name in registry.INDEXED:
+            return lambda number, key, mask, value: self._guarded(
+                class_name,
+                lambda: self.handles.object(number).set(plain(key), plain(*self._arguments(mask, (value,)))),  # type: ignore[attr-defined]
+            )
         short = next((s for s, name in registry.OBJECTS.items() if name == class_name), class_name)
         writers = {}
         for name, body in registry.WRITERS.items():
@@ -240,7 +269,7 @@ class Bridge:
             target = self.handles.object(number)
             if not has_text(target):
                 return True, f"{class_name}: 0x{id(target):x}"
-            return True, to_wire(str(target))
+            return self._guarded(class_name, lambda: str(target))
 
         return text
 

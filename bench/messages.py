@@ -2,8 +2,8 @@
 
     .venv/bin/python -m bench.messages [--write]     # as root or not; prints the tables, or renews bench/MESSAGES.md
 
-The law: one worker, the Python wire on a Unix socket, a client that checks every answer; a cell is the median of rounds.
-Memory is the peak of resident memory (VmHWM, reset before each message) less what the idle worker held, over the size
+The law: one worker, the Python wire on a Unix socket, a client that checks every answer; a cell is the median of
+rounds. Memory is the peak of resident memory (VmHWM, reset before each message) less what the idle worker held, over the size
 of the message. Splitting goes to a sink that answers at once, so it is lumilter's own cost.
 """
 
@@ -92,7 +92,7 @@ def by_size(rounds: int) -> list[str]:
     for name, call in POLICIES.items():
         policy = f"function mod:validate_data(msg, ac, vctx) {call} end"
         cells = []
-        with served(policy, '[lua]\ninstructions = 0\n') as (daemon, socket):
+        with served(policy, "[lua]\ninstructions = 0\n") as (daemon, socket):
             send(socket, content(1000))
             (worker,) = daemon.workers
             for size in SIZES.values():

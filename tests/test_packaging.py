@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from lumilter import resources
 
@@ -98,12 +100,41 @@ def test_every_dependency_has_a_lower_bound_and_a_reason() -> None:
     lines = SETUP.read_text().partition("install_requires =\n")[2].partition("\n\n")[0].splitlines()
     assert lines
     for reason, dependency in zip(lines[::2], lines[1::2], strict=True):
-        found = re.fullmatch(r"    [a-z0-9-]+>=([0-9.]+)", dependency)
+        found = re.fullmatch(r"    [A-Za-z0-9-]+>=([0-9.]+)", dependency)
         assert found, dependency
         assert reason.startswith(f"    # {found[1]}: "), reason
 
 
 def test_every_extra_has_lower_bounds(setup: configparser.ConfigParser) -> None:
-    for extra, text in setup["options.extras_require"].items():
+    extras = dict(setup["options.extras_require"])
+    own = "lumilter[" + ",".join(name for name in extras if name != "dev") + "]"
+    for extra, text in extras.items():
         for dependency in filter(None, text.splitlines()):
+            if (extra, dependency) == ("dev", own):  # all of the others
+                continue
             assert re.fullmatch(r"[A-Za-z0-9-]+(\[\w+\])?>=[0-9.]+", dependency), f"{extra}: {dependency}"
+
+
+def test_the_debian_package_carries_a_known_version_of_everything(setup: configparser.ConfigParser) -> None:
+    """scripts/deb/constraints.txt names what lumilter needs with all its extras, what that needs, and nothing else."""
+    text = (ROOT / "scripts/deb/constraints.txt").read_text()
+    carried, _, built_with = text.partition("# What they and lumilter are built with.\n")
+    pinned = set(re.findall(r"^([a-z0-9-]+)==[0-9a-z.]+$", carried, re.MULTILINE))
+    assert pinned == needed("lumilter", {name for name in setup["options.extras_require"] if name != "dev"})
+    assert set(re.findall(r"^([a-z0-9-]+)==", built_with, re.MULTILINE)) == {"setuptools", "wheel"}
+    built = re.search(r"^extras=(.*)$", (ROOT / "scripts/build-deb").read_text(), re.MULTILINE)
+    assert built
+    assert set(built[1].split(",")) == {name for name in setup["options.extras_require"] if name != "dev"}
+
+
+def needed(project: str, extras: set[str], known: set[tuple[str, str]] | None = None) -> set[str]:
+    """The projects that an installed one needs, and what they need, as pip names them."""
+    known = set() if known is None else known
+    for text in importlib.metadata.requires(project) or ():
+        requirement = Requirement(text)
+        wanted = requirement.marker is None or any(requirement.marker.evaluate({"extra": e}) for e in extras or {""})
+        one = re.sub(r"[-_.]+", "-", requirement.name).lower(), ",".join(sorted(requirement.extras))
+        if wanted and one not in known:
+            known.add(one)
+            needed(requirement.name, requirement.extras, known)
+    return {name for name, _ in known}

@@ -28,6 +28,11 @@ from lumilter import __version__
 ROOT = Path(__file__).parents[2]
 SITE = "usr/lib/lumilter/lib/python3.11/site-packages"
 LEFT = "find / -xdev -path /proc -prune -o -name '*lumilter*' -print"
+LIBRARIES = """
+import milter, lupa.luajit21, dns, dkim, idna, pyclamd, prometheus_client, spf, authres, lumilter.adapters.pcre_ffi
+import sqlalchemy, httpx, lxml.etree, lmdb, redis, ldap3, pymysql, pyodbc, psycopg
+assert psycopg.pq.__impl__ == "binary"
+"""
 CLIENT = """
 import os, sys
 from support.milter_client import MilterClient
@@ -178,7 +183,7 @@ def gid(root: Path, group: str) -> int:
 def test_what_it_says_of_itself(deb: Path) -> None:
     fields = run("dpkg-deb", "--show", "--showformat", "${Version}|${Depends}|${Section}", deb).split("|")
     assert fields[0] == __version__
-    assert {"python3 (>= 3.11)", "python3 (<< 3.12)", "libmilter1.0.1"} <= set(fields[1].split(", "))
+    assert {"python3 (>= 3.11)", "python3 (<< 3.12)", "libmilter1.0.1", "libodbc2"} <= set(fields[1].split(", "))
     assert "libpcre2-8-0" in fields[1]
     assert deb.name == f"lumilter_{__version__}_{run('dpkg', '--print-architecture').strip()}.deb"
 
@@ -217,8 +222,7 @@ def test_from_installation_to_purge(root: Path, tmp_path: Path) -> None:
     assert oct((root / "etc/lumilter").stat().st_mode) == "0o40750"
     assert (root / "etc/lumilter").stat().st_gid == gid(root, "lumilter")
     assert list((root / SITE).rglob("*.pyc"))
-    libraries = "import milter, lupa.luajit21, dns, dkim, idna, pyclamd, prometheus_client, lumilter.adapters.pcre_ffi"
-    run(*inside(root, "/usr/lib/lumilter/bin/python3", "-I", "-c", libraries))
+    run(*inside(root, "/usr/lib/lumilter/bin/python3", "-I", "-c", LIBRARIES))
     run(*inside(root, "systemd-tmpfiles", "--create", "lumilter.conf"))  # as at boot
     assert run(*inside(root, "lumilter", "check", "-c", "/etc/lumilter/lumilter.toml")).endswith(" 0 warnings\n")
 

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "resources": set(),
     "momentum": set(),
     "registry": set(),
-    "calls": {"session"},
+    "calls": {"session", "errors"},
     "loop": set(),
     "session": {"errors"},
     "wire": {"session", "loop", "errors"},

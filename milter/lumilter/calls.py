@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from lumilter.errors import LookupFailed
+
 
 class Wait:
     """Something that a session waits for while others go on. kind: what the figures count it as."""
@@ -34,11 +36,13 @@ class Job(Wait):
     kind: a short word such as "dns".
     finish: what is left to do on the Lua thread with what run returned, and returns what the script gets; it is left
     out where the hook was given up meanwhile. Whatever a session or a script can see is only changed here.
+    failed: the same with the LookupFailed that run raised, which the script then gets as `nil, message`.
     """
 
     run: Callable[[float], Any]
     kind: str = "job"
     finish: Callable[[Any], Any] = field(default=lambda result: result)
+    failed: Callable[[LookupFailed], None] = field(default=lambda error: None)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@
     │   ├── LimitError       it passed a limit: instructions, wall clock, memory
     │   └── MisuseError      it called a function where or how that function can't work
     ├── LookupFailed         an adapter could not answer; a script sees `nil, message`
+    │   └── WebError         an HTTP request got no answer (adapters.http_request)
     ├── NegotiationError     the MTA does not grant what the loaded scripts need
     ├── WireError            libmilter did not start, or ended by itself (wire.serve)
     ├── Unwritable           an edit that the milter protocol can't carry (wire.edits)

@@ -31,6 +31,7 @@ FOLLOWS = {"data_spool_each_rcpt": ("final_validation",), "rcptto": ("rcptto_lis
 
 OBJECTS = {
     "ac": "accept_construct",
+    "client": "http_client",
     "vctx": "validate_context",
     "msg": "ec_message",
     "msgpart": "ec_message_part",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lumilter.adapters.dns import Lookup, Resolver
+from lumilter.adapters.http import Web, WebClient
 from lumilter.adapters.pcre import Limits as PcreLimits
 from lumilter.errors import LumilterError
 
@@ -82,7 +83,7 @@ class NoMail:
 class Services:
     """resolver: DNS. dns_timeout: seconds for one lookup. pcre: limits of a match. hostname: this machine's name.
 
-    mail: sends mail.
+    mail: sends mail. web: makes HTTP requests.
     """
 
     resolver: Lookup = field(default_factory=Resolver)
@@ -90,3 +91,4 @@ class Services:
     pcre: PcreLimits = field(default_factory=PcreLimits)
     hostname: str = field(default_factory=lambda: socket.gethostname().lower())
     mail: Mail = field(default_factory=NoMail)
+    web: Web = field(default_factory=WebClient)

@@ -337,3 +337,11 @@ def test_scripts_run_in_the_order_given_after_the_configurations(
         "one",
     ]
     assert lumilter("test", "--json", "-c", settings, message).json["log"] == ["three"]
+
+
+def test_http_requests_are_refused_offline(lumilter: Lumilter, script: Write, message: Path) -> None:
+    code = 'print(msys.http.client.new():do_request("GET", "http://127.0.0.1:9/"))'
+    ran = lumilter("test", "--json", "-s", script(DATA.format(code)), message)
+    assert ran.json["log"] == ["nil\tno HTTP requests are made here; lumilter test makes them with --live"]
+    ran = lumilter("test", "--json", "--live", "-s", script(DATA.format(code)), message)
+    assert "refused" in ran.json["log"][0]

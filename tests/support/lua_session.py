@@ -5,12 +5,17 @@ The law: the scripts know these values; a change here is a change there.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
 from pathlib import Path
 
 from lumilter.adapters.dns import FixtureResolver
+from lumilter.adapters.http import Settings, WebClient
 from lumilter.services import Services
 from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Rcpt
 from lumilter.session.routing import Routing
+from support.http_server import HttpServer, http_server
 from support.mailbox import Mailbox
 from support.policy import Policy
 
@@ -78,9 +83,18 @@ ROUTING = Routing(
 )
 
 
+@functools.cache
+def web_server() -> HttpServer:
+    """The server that answers for every host that scripts ask by http:; until the process ends."""
+    running = contextlib.ExitStack()
+    atexit.register(running.close)
+    return running.enter_context(http_server())
+
+
 def run(script: Path) -> Policy:
     """Run both sessions to their ends, whatever is answered; printed, errors and runs of the result tell."""
-    services = Services(FixtureResolver(NAMES), hostname="mx.example.com", mail=Mailbox())
+    web = WebClient(Settings(proxy=web_server().url))
+    services = Services(FixtureResolver(NAMES), hostname="mx.example.com", mail=Mailbox(), web=web)
     with Policy([script], path=(f"{LUA}/?.lua",), services=services, routing=ROUTING) as running:
         for events in (ORDINARY, BOUNCE):
             conversation = running.engine.open()

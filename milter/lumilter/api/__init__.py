@@ -10,6 +10,7 @@ from lumilter.api import (
     encodings,
     extended_message,
     extended_vctx,
+    http_client,
     json,
     message_content,
     message_making,
@@ -23,6 +24,6 @@ from lumilter.api import (
 )
 
 __all__ = [
-    "core", "dumper", "encodings", "extended_message", "extended_vctx", "json", "message_content", "message_making",
-    "message_part", "message_routing", "message_sending", "msys", "objects", "pbp", "pcre",
+    "core", "dumper", "encodings", "extended_message", "extended_vctx", "http_client", "json", "message_content",
+    "message_making", "message_part", "message_routing", "message_sending", "msys", "objects", "pbp", "pcre",
 ]  # fmt: skip

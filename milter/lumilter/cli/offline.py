@@ -1,4 +1,4 @@
-"""Scripts without a daemon: where they come from, and DNS from fixtures.
+"""Scripts without a daemon: where they come from, and DNS from fixtures; HTTP is refused.
 
 The law: nothing here reaches the network unless --live asks for it.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lumilter import config
 from lumilter.adapters.dns import FixtureResolver, Lookup
+from lumilter.adapters.http import NoWeb
 from lumilter.calls import Here
 from lumilter.cli.serve import DEFAULT_CONFIG
 from lumilter.cli.unsent import Unsent
@@ -28,7 +29,7 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--fixtures", metavar="FILE", help="answer DNS lookups from this JSON file")
-    source.add_argument("--live", action="store_true", help="make real DNS lookups")
+    source.add_argument("--live", action="store_true", help="make real DNS lookups and HTTP requests")
 
 
 def offline_setup(
@@ -44,7 +45,8 @@ def offline_setup(
         resolver = FixtureResolver(Path(options.fixtures) if options.fixtures else {})
     alone = bool(options.script) and not options.config
     mail = Unsent(settings.inject.server is not None or alone, settings.inject.hops)
-    return setup_of(settings, resolver, print_line, observe, mail)
+    web = None if options.live else NoWeb("no HTTP requests are made here; lumilter test makes them with --live")
+    return setup_of(settings, resolver, print_line, observe, mail, web)
 
 
 def load(options: argparse.Namespace) -> config.Config:

@@ -39,6 +39,7 @@ from lumilter.config.kinds import (
     optional,
     seconds,
 )
+from lumilter.config.sections.http import Http
 
 
 def _target(value: object) -> object:
@@ -425,6 +426,7 @@ class Config:
     policy: Policy = table(Policy)
     dns: Dns = table(Dns)
     pcre: Pcre = table(Pcre)
+    http: Http = table(Http)
     log: Log = table(Log)
     control: Control = table(Control)
     metrics: Metrics = table(Metrics)

@@ -9,7 +9,9 @@ import math
 import socket
 from collections.abc import Callable
 
+from lumilter import __version__
 from lumilter.adapters.dns import Lookup, Resolver
+from lumilter.adapters.http import Settings, Web, WebClient
 from lumilter.adapters.pcre import Limits as PcreLimits
 from lumilter.calls import Here
 from lumilter.config import Config
@@ -34,8 +36,9 @@ def setup_of(
     print_line: Callable[[Here, str], None] = log.script_line,
     observe: Observer = log.observe,
     mail: Mail | None = None,
+    web: Web | None = None,
 ) -> Setup:
-    """The Setup for a configuration. resolver, mail: instead of the configured servers."""
+    """The Setup for a configuration. resolver, mail, web: instead of the configured servers."""
     lua, dns, pcre = config.lua, config.dns, config.pcre
     hostname = socket.gethostname().lower()
     services = Services(
@@ -44,6 +47,7 @@ def setup_of(
         pcre=PcreLimits(pcre.match_limit, pcre.depth_limit, pcre.heap_limit // 1024),
         hostname=hostname,
         mail=mail or (Mailer(config.inject, hostname) if config.inject.server else NoMail()),
+        web=web or WebClient(web_settings(config)),
     )
     limits = Limits(lua.instructions or _UNLIMITED, lua.deadline or math.inf)
     return Setup(
@@ -69,6 +73,24 @@ def setup_of(
         all_shadow=config.shadow.enabled,
         print_line=print_line,
         observe=observe,
+    )
+
+
+def web_settings(config: Config) -> Settings:
+    """What HTTP requests are held to."""
+    http = config.http
+    return Settings(
+        timeout=http.timeout,
+        connect_timeout=http.connect_timeout,
+        max_response=http.max_response,
+        max_redirects=http.max_redirects,
+        connections=http.connections,
+        keep=http.keep,
+        ca_file=http.ca_file,
+        proxy=http.proxy or "",
+        no_proxy=http.no_proxy,
+        deny=http.deny,
+        user_agent=f"lumilter/{__version__}",
     )
 
 

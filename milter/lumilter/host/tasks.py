@@ -182,6 +182,7 @@ class Tasks:
         try:
             return self.bridge.answer(job.finish(future.result()))
         except LookupFailed as error:
+            job.failed(error)
             return True, None, to_wire(str(error))
         except LumilterError as error:
             return False, to_wire(str(getattr(error, "message", error)))

@@ -1,0 +1,1 @@
+"""Tables of the configuration, one file for each topic; `schema` joins them."""

@@ -48,6 +48,9 @@ local ec_string = {}
 ---@field next any The next node; nil at the end.
 local ec_list_node = {}
 
+---@class http_client
+local http_client = {}
+
 ---@class json_object
 local json_object = {}
 
@@ -147,6 +150,10 @@ msys.core.EC_MIME_TE_QUOTED_PRINTABLE = 3
 msys.core.EC_MIME_TE_BASE64 = 4
 
 msys.dumper = {}
+
+msys.http = {}
+
+msys.http.client = {}
 
 msys.idn = {}
 
@@ -322,6 +329,36 @@ function validate_context:remove_recipient(address) end
 ---Hold this phase's reply back for so many seconds; nobody else waits. An MTA's milter timeout bounds it.
 ---@param interval any
 function validate_context:tarpit(interval) end
+
+---An HTTP client; its connections are shared with all others of the worker and kept open between requests.
+function msys.http.client.new() end
+
+---Seconds that one request may take, redirects and all; without a number, as [http] timeout says.
+---@param number? any
+function http_client:set_timeout(number) end
+
+---Set a header of the next requests, "Name: value", in place of one of that name; without one, clear them all.
+---@param header? any
+function http_client:set_header(header) end
+
+---Make a request: GET, POST, PUT or DELETE. True once there is an answer, whatever its status; else nil and why.
+---@param type_ any
+---@param url any
+---@param data? any
+function http_client:do_request(type_, url, data) end
+
+---Status code and its description; 0 and why not where the last request got no answer.
+function http_client:get_status() end
+
+---The body of the last answer, as it came; nil without one.
+function http_client:get_body() end
+
+---The headers of the last answer, each as "Name: value"; without one an empty table.
+function http_client:get_headers() end
+
+---What get_headers gave, as a table from names to values; values of the same name are joined by ", ".
+---@param headers any
+function http_client:parse_headers(headers) end
 
 ---A new, empty JSON object.
 function json.new() end

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import itertools
-import os
 import random
 import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -212,17 +212,20 @@ def test_nothing_is_left_behind() -> None:
         until_headers_end(sock)
         sock.sendall([b"", b"garbage\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5000][next(turn) % 3])
 
+    def left() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
     turn = itertools.count()
     web = WebClient(Settings(max_response=100, timeout=5, connections=4))
     with raw_server(talk) as server, http_server() as good:
         web.fetch(Request("GET", good.url + "/path"), time.monotonic() + 30)
-        before = len(os.listdir("/proc/self/fd")), threading.active_count()
+        before = left()
         for _ in range(100):
             with pytest.raises(WebError):
                 web.fetch(Request("POST", server.url), time.monotonic() + 30)
         server.open.clear()
         assert web.fetch(Request("GET", good.url + "/path"), time.monotonic() + 30).status == 200
         deadline = time.monotonic() + 20
-        while (len(os.listdir("/proc/self/fd")), threading.active_count()) > (before[0] + 2, before[1] + 2):
+        while left() > (before[0] + 2, before[1] + 2):
             assert time.monotonic() < deadline
             time.sleep(0.05)

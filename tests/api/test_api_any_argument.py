@@ -61,6 +61,7 @@ def expression(function: Function) -> tuple[str, str]:
         "ec_string": "text",
         "ec_message_part": "part",
         "io_object": "out",
+        "http_client": "client",
     }
     target = objects[function.owner]
     return f"{target}.{function.member}", target
@@ -82,6 +83,7 @@ def test_calls(tmp_path: Path, function: Function) -> None:
 function mod:validate_data(msg, ac, vctx)
   local text, part = msys.core.string_new(), msg:mime(false)
   local out = msys.core.ec_message_builder(msys.core.ec_message_new())
+  local client = msys.http.client.new()
   every({name}, {target}, values(msg, ac, vctx))
   print(calls)
   vctx:set_code(250, nil) vctx.disconnect = 0

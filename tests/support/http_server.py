@@ -113,7 +113,7 @@ def http_server(authority: Authority | None = None, name: str = "localhost") -> 
             if self.command != "HEAD":
                 self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = answer  # noqa: N815
+        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = answer
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

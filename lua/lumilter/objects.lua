@@ -161,8 +161,9 @@ end
 -- ---------------------------------------------------------------------------------------------------------------------
 
 -- get(number, key), set(number, key, mask, value), text(number) and length(number) are Python's and answer as above.
--- entry(number, i), where the class has entries, gives key and value of the i-th.
-function host.define_class(name, get, set, text, length, entry)
+-- entry(number, i), where the class has entries, gives key and value of the i-th. call(number), where it can be called,
+-- as iterators are.
+function host.define_class(name, get, set, text, length, entry, call)
   local prototype = newproxy(true)
   local class = getmetatable(prototype)
   class.__index = function(self, key)
@@ -194,6 +195,11 @@ function host.define_class(name, get, set, text, length, entry)
   end
   class.__len = function(self)
     return finish(length(number_of[self]))
+  end
+  if call then
+    class.__call = function(self)
+      return finish(call(number_of[self]))
+    end
   end
   if entry then
     class.__iter = function(self)

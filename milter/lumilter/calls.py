@@ -7,10 +7,11 @@ its `run` is called on a pool thread.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from lumilter.errors import LookupFailed
+from lumilter.errors import LookupFailed, LumilterError
 
 
 class Wait:
@@ -43,6 +44,20 @@ class Job(Wait):
     kind: str = "job"
     finish: Callable[[Any], Any] = field(default=lambda result: result)
     failed: Callable[[LookupFailed], None] = field(default=lambda error: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere(Wait):
+    """Work for threads that are not the pool's.
+
+    start(deadline): begins it, as for Job; it must not block. kind, finish: as for Job. failed: what the script gets
+    where the work fails with a LumilterError, or raises another one.
+    """
+
+    start: Callable[[float], Future[Any]]
+    kind: str
+    finish: Callable[[Any], Any]
+    failed: Callable[[LumilterError], Any]
 
 
 @dataclass(slots=True)

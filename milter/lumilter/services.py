@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lumilter.adapters.datasources.service import Datasources
 from lumilter.adapters.dns import Lookup, Resolver
 from lumilter.adapters.http import Web, WebClient
 from lumilter.adapters.pcre import Limits as PcreLimits
@@ -83,7 +84,7 @@ class NoMail:
 class Services:
     """resolver: DNS. dns_timeout: seconds for one lookup. pcre: limits of a match. hostname: this machine's name.
 
-    mail: sends mail. web: makes HTTP requests.
+    mail: sends mail. web: makes HTTP requests. datasources: databases, directories and files by name.
     """
 
     resolver: Lookup = field(default_factory=Resolver)
@@ -92,3 +93,4 @@ class Services:
     hostname: str = field(default_factory=lambda: socket.gethostname().lower())
     mail: Mail = field(default_factory=NoMail)
     web: Web = field(default_factory=WebClient)
+    datasources: Datasources = field(default_factory=Datasources)

@@ -16,6 +16,7 @@ from lumilter.services import Services
 from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Rcpt
 from lumilter.session.routing import Routing
 from support.http_server import HttpServer, http_server
+from support.lua_datasources import datasources
 from support.mailbox import Mailbox
 from support.policy import Policy
 
@@ -94,10 +95,13 @@ def web_server() -> HttpServer:
 def run(script: Path) -> Policy:
     """Run both sessions to their ends, whatever is answered; printed, errors and runs of the result tell."""
     web = WebClient(Settings(proxy=web_server().url))
-    services = Services(FixtureResolver(NAMES), hostname="mx.example.com", mail=Mailbox(), web=web)
-    with Policy([script], path=(f"{LUA}/?.lua",), services=services, routing=ROUTING) as running:
-        for events in (ORDINARY, BOUNCE):
-            conversation = running.engine.open()
-            for event in events:
-                conversation.handle(event)
+    with datasources() as databases:
+        services = Services(
+            FixtureResolver(NAMES), hostname="mx.example.com", mail=Mailbox(), web=web, datasources=databases
+        )
+        with Policy([script], path=(f"{LUA}/?.lua",), services=services, routing=ROUTING) as running:
+            for events in (ORDINARY, BOUNCE):
+                conversation = running.engine.open()
+                for event in events:
+                    conversation.handle(event)
     return running

@@ -6,6 +6,7 @@ an adapter or the session.
 
 from lumilter.api import (
     core,
+    db,
     dumper,
     encodings,
     extended_message,
@@ -24,6 +25,6 @@ from lumilter.api import (
 )
 
 __all__ = [
-    "core", "dumper", "encodings", "extended_message", "extended_vctx", "http_client", "json", "message_content",
+    "core", "db", "dumper", "encodings", "extended_message", "extended_vctx", "http_client", "json", "message_content",
     "message_making", "message_part", "message_routing", "message_sending", "msys", "objects", "pbp", "pcre",
 ]  # fmt: skip

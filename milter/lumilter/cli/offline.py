@@ -29,7 +29,9 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--fixtures", metavar="FILE", help="answer DNS lookups from this JSON file")
-    source.add_argument("--live", action="store_true", help="make real DNS lookups and HTTP requests")
+    source.add_argument(
+        "--live", action="store_true", help="make real DNS lookups and HTTP requests, ask and change datasources"
+    )
 
 
 def offline_setup(
@@ -46,7 +48,7 @@ def offline_setup(
     alone = bool(options.script) and not options.config
     mail = Unsent(settings.inject.server is not None or alone, settings.inject.hops)
     web = None if options.live else NoWeb("no HTTP requests are made here; lumilter test makes them with --live")
-    return setup_of(settings, resolver, print_line, observe, mail, web)
+    return setup_of(settings, resolver, print_line, observe, mail, web, offline=not options.live)
 
 
 def load(options: argparse.Namespace) -> config.Config:

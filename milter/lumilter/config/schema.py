@@ -39,6 +39,7 @@ from lumilter.config.kinds import (
     optional,
     seconds,
 )
+from lumilter.config.sections.datasources import Datasource
 from lumilter.config.sections.http import Http
 
 
@@ -133,7 +134,7 @@ class Limits:
     )
     lookups: int = key(
         integer(1),
-        "Lookups (DNS, databases, scanners) of one worker at the same time; more wait, within their hook's deadline.",
+        "Lookups (DNS, scanners) of one worker at the same time; more wait, within their hook's deadline.",
         256,
     )
     on_deadline: str = key(
@@ -438,6 +439,7 @@ class Config:
     contexts: tuple[Context, ...] = tables(Context, "context")
     bindings: tuple[Binding, ...] = tables(Binding, "binding")
     routes: tuple[Route, ...] = tables(Route, "route")
+    datasources: tuple[Datasource, ...] = tables(Datasource, "datasource")
     scripts: tuple[Script, ...] = tables(Script, "script")
     file: str = ""
     warnings: tuple[str, ...] = field(default=(), compare=False)

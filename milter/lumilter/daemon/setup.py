@@ -17,6 +17,7 @@ from lumilter.calls import Here
 from lumilter.config import Config
 from lumilter.config.schema import Binding, Shadow
 from lumilter.daemon import log
+from lumilter.daemon.datasources import datasources_of
 from lumilter.daemon.engine import Observer, Setup
 from lumilter.daemon.mail import Mailer
 from lumilter.daemon.trace import is_of
@@ -37,8 +38,12 @@ def setup_of(
     observe: Observer = log.observe,
     mail: Mail | None = None,
     web: Web | None = None,
+    offline: bool = False,
 ) -> Setup:
-    """The Setup for a configuration. resolver, mail, web: instead of the configured servers."""
+    """The Setup for a configuration. resolver, mail, web: instead of the configured servers.
+
+    offline: no datasource reaches the network or changes a file.
+    """
     lua, dns, pcre = config.lua, config.dns, config.pcre
     hostname = socket.gethostname().lower()
     services = Services(
@@ -48,6 +53,7 @@ def setup_of(
         hostname=hostname,
         mail=mail or (Mailer(config.inject, hostname) if config.inject.server else NoMail()),
         web=web or WebClient(web_settings(config)),
+        datasources=datasources_of(config.datasources, offline),
     )
     limits = Limits(lua.instructions or _UNLIMITED, lua.deadline or math.inf)
     return Setup(

@@ -83,8 +83,9 @@ class Bridge:
         boot.opaque = Opaque
         for name in registry.CLASSES:
             boot.define_class(
-                name, self._getter(name), self._setter(name), self._text(name), self._length(name), self._entry(name)
-            )
+                name, self._getter(name), self._setter(name), self._text(name), self._length(name), self._entry(name),
+                self._caller(name),
+            )  # fmt: skip
         for function in registry.FUNCTIONS.values():
             if function.lua:
                 boot.namespace(function.owner)[function.member] = boot[function.lua]
@@ -201,6 +202,12 @@ class Bridge:
             return None
         handles = self.handles
         return lambda number, at: self._guarded(class_name, lambda: handles.object(number).entry(int(at)))  # type: ignore[attr-defined]
+
+    def _caller(self, class_name: str) -> Callable[[int | None], tuple[Any, ...]] | None:
+        """What an object does that is called, as iterators are; None for other classes."""
+        if "__call__" not in vars(registry.CLASSES[class_name]):
+            return None
+        return lambda number: self._guarded(class_name, lambda: self.handles.object(number)())  # type: ignore[operator]
 
     def _guarded(self, what: str, work: Callable[[], Any]) -> tuple[Any, ...]:
         try:

@@ -15,7 +15,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any
 
-from lumilter.calls import Here, Job, Sleep, Wait
+from lumilter.calls import Elsewhere, Here, Job, Sleep, Wait
 from lumilter.errors import LimitError, LookupFailed, LumilterError, ScriptError
 from lumilter.host.bridge import Bridge
 from lumilter.host.state import MemoryLimit, State
@@ -141,15 +141,15 @@ class Tasks:
             if wake <= task.deadline:
                 task.timer = self.loop.at(wake, lambda: self._wake(task, (True,), "ok"))
                 return
-        elif isinstance(wait, Job):
+        elif isinstance(wait, Job | Elsewhere):
             future = self._submit(wait, task.deadline)
             future.add_done_callback(lambda f: self.loop.post(lambda: self._finished(task, wait, f)))
         task.timer = self.loop.at(task.deadline, lambda: self._expire(task))
 
-    def _submit(self, job: Job, until: float) -> Future[Any]:
+    def _submit(self, job: Job | Elsewhere, until: float) -> Future[Any]:
         self.jobs += 1
         try:
-            future = self.loop.pool.submit(job.run, until)
+            future = self.loop.pool.submit(job.run, until) if isinstance(job, Job) else job.start(until)
         except RuntimeError as error:  # the system has no thread left
             future = Future()
             future.set_exception(error)
@@ -173,14 +173,19 @@ class Tasks:
         self._waited(task, outcome)
         self._resume(task, *values)
 
-    def _finished(self, task: Task, job: Job, future: Future[Any]) -> None:
+    def _finished(self, task: Task, job: Job | Elsewhere, future: Future[Any]) -> None:
         if task.timer is not None:  # its deadline has not passed
             self._wake(task, self._result(job, future), outcome_of(future))
 
-    def _result(self, job: Job, future: Future[Any]) -> tuple[Any, ...]:
-        """What a Job's end means to the script: results, `nil, message`, or an error."""
+    def _result(self, job: Job | Elsewhere, future: Future[Any]) -> tuple[Any, ...]:
+        """What the end of work means to the script: results, `nil, message`, or an error."""
         try:
-            return self.bridge.answer(job.finish(future.result()))
+            try:
+                return self.bridge.answer(job.finish(future.result()))
+            except LumilterError as error:
+                if isinstance(job, Job):
+                    raise
+                return self.bridge.answer(job.failed(error))
         except LookupFailed as error:
             job.failed(error)
             return True, None, to_wire(str(error))
@@ -219,7 +224,7 @@ class Tasks:
                 time.sleep(min(left, _SIGN_OF_LIFE))
                 self.loop.alive()
             return (True,), "ok"
-        assert isinstance(wait, Job)
+        assert isinstance(wait, Job | Elsewhere)
         future = self._submit(wait, until)
         while (left := until - time.monotonic()) > 0:
             with contextlib.suppress(FutureTimeout):

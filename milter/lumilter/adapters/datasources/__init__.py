@@ -1,0 +1,12 @@
+"""Datasources: databases, directories and files that policies ask, behind one contract.
+
+The law: no Lua, no session. Libraries of databases are imported when a datasource is first asked, never before.
+
+    service     every datasource by name: what the API talks to
+    datasource  one of them: its cache, its threads, its places in order
+    contract    what a driver is, a request, an answer, and the errors
+    uris        from a URI of the configuration to a driver
+    sql, ldap, csv_files, cdb, iowrapper    the drivers
+
+Source: manual, "ds_core - Datasource Query Core".
+"""

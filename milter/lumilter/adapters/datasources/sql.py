@@ -1,0 +1,142 @@
+"""SQL databases through SQLAlchemy's pools and dialects.
+
+The law: a statement goes to the driver as the script wrote it, its values beside it; every connection is in autocommit,
+and comes back to the pool outside a transaction or not at all. What differs between databases is in sql_dialects.
+
+Source: manual, msys.db.query; SQLAlchemy 2.0; PEP 249.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from lumilter.adapters.datasources.contract import (
+    Answer,
+    Cut,
+    DatasourceError,
+    Lost,
+    Options,
+    Request,
+    TimedOut,
+    Unreachable,
+)
+from lumilter.adapters.datasources.placeholders import rendered
+from lumilter.adapters.datasources.sql_dialects import Dialect, dialect_for
+from lumilter.adapters.datasources.sql_values import converter
+from lumilter.adapters.datasources.uris import Target
+
+
+class SqlDriver:
+    """See contract.Driver."""
+
+    def __init__(self, target: Target, options: Options) -> None:
+        self._target, self._options = target, options
+        self._convert = converter(options.numbers)
+        self._lock = threading.Lock()
+        self._engine: Any = None
+        self._dialect: Dialect
+
+    def ask(self, request: Request, until: float, cut: Cut) -> Answer:
+        """See contract.Driver."""
+        engine = self._made()
+        statement, values = rendered(request, engine.dialect.name, engine.dialect.paramstyle)
+        values = self._dialect.parameters(values)
+        connection = self._connected(until)
+        try:
+            cut.arm(self._dialect.breaker(connection))
+            answer = self._asked(connection.driver_connection, statement, values, request.execute)
+            cut.disarm()
+            self._dialect.settled(connection.driver_connection)
+        except BaseException as error:
+            cut.disarm()
+            raise self._failed(error, connection, cut) from None
+        connection.close()
+        return answer
+
+    def close(self) -> None:
+        """See contract.Driver."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+
+    def _made(self) -> Any:
+        with self._lock:
+            if self._engine is None:
+                try:
+                    self._dialect = dialect_for(self._target, self._options)
+                    self._engine = self._dialect.engine()
+                except Exception as error:
+                    raise Unreachable(self._text(error)) from None
+            return self._engine
+
+    def _connected(self, until: float) -> Any:
+        """A connection of the pool, of which nobody knows that it is dead."""
+        if time.monotonic() >= until:
+            raise TimedOut("the time for the query was up")
+        while True:
+            self._dialect.until.at = until
+            try:
+                connection = self._engine.raw_connection()
+            except Exception as error:
+                raise Unreachable(self._text(error)) from None
+            if self._dialect.is_alive(connection):
+                return connection
+            self._dialect.discard(connection)
+
+    def _asked(self, raw: Any, statement: str, values: Any, execute: bool) -> Answer:
+        cursor = self._dialect.cursor(raw)
+        try:
+            if execute:
+                self._dialect.execute(cursor, statement, values)
+                return Answer()
+            rows = self._options.rows()
+            names: tuple[str, ...] | None = None
+            for row in self._dialect.fetched(cursor, statement, values, rows):
+                rows.add(tuple(map(self._convert, row)))
+                if rows.full:
+                    break
+            if cursor.description is None:
+                return Answer()
+            names = tuple(str(column[0]) for column in cursor.description)
+            return rows.answer(names)
+        finally:
+            self._dialect.end(cursor)
+
+    def _failed(self, error: BaseException, connection: Any, cut: Cut) -> BaseException:
+        """What is raised for an error, and what becomes of the connection."""
+        dialect, raw = self._engine.dialect, connection.driver_connection
+        if isinstance(error, DatasourceError) and not isinstance(error, TimedOut):
+            self._dialect.discard(connection)  # rows may be left on it
+            return error
+        if cut.fired or isinstance(error, TimedOut):
+            self._dialect.discard(connection)
+            return TimedOut("the query took too long")
+        if isinstance(error, dialect.loaded_dbapi.Error):
+            try:
+                lost = dialect.is_disconnect(error, raw, None) or self._dialect.is_gone(error, raw)
+                if not lost:
+                    self._dialect.settled(raw)
+            except Exception:
+                lost = True
+            if not lost:
+                connection.close()
+                kind = TimedOut if self._dialect.is_timeout(error) else DatasourceError
+                return kind(self._text(error))
+            self._dialect.discard(connection)
+            return Lost(self._text(error))
+        self._dialect.discard(connection)
+        if not isinstance(error, Exception):
+            return error
+        return Lost(f"unexpected answer: {type(error).__name__}: {self._text(error)}")  # of the library's own code
+
+    def _text(self, error: BaseException) -> str:
+        """The database's words; never the statement or its values."""
+        original = getattr(error, "orig", None) or error
+        primary = getattr(getattr(original, "diag", None), "message_primary", None)
+        if not primary:
+            texts = [each for each in original.args if isinstance(each, str) and each.strip()]
+            primary = (texts[-1] if texts else str(original)).strip().splitlines() or [type(original).__name__]
+            primary = primary[0]
+        return self._options.clean(primary)

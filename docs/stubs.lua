@@ -48,6 +48,9 @@ local ec_string = {}
 ---@field next any The next node; nil at the end.
 local ec_list_node = {}
 
+---@class rowset
+local rowset = {}
+
 ---@class http_client
 local http_client = {}
 
@@ -149,6 +152,8 @@ msys.core.EC_MIME_TE_BINARY = 2
 msys.core.EC_MIME_TE_QUOTED_PRINTABLE = 3
 msys.core.EC_MIME_TE_BASE64 = 4
 
+msys.db = {}
+
 msys.dumper = {}
 
 msys.http = {}
@@ -233,6 +238,27 @@ function ec_message:context_set(type_, key, value) end
 
 ---Size of the message in bytes, headers and line ends included.
 function ec_message:get_message_size() end
+
+---Ask a datasource: an iterator over its rows, tables by column name; `for row in rowset do`.
+---@param cachename any
+---@param query any
+---@param queryparams? any
+---@param options? any
+function msys.db.query(cachename, query, queryparams, options) end
+
+---The first row of what msys.db.query gives, as a table; nil if there is none.
+---@param cachename any
+---@param query any
+---@param queryparams? any
+---@param options? any
+function msys.db.fetch_row(cachename, query, queryparams, options) end
+
+---Carry out a statement that gives no rows: true; or false and a message where raise_error is false.
+---@param cachename any
+---@param query any
+---@param queryparams? any
+---@param options? any
+function msys.db.execute(cachename, query, queryparams, options) end
 
 ---A readable text of any value: a table has a line for each field, in a fixed order; cycles are named.
 ---@param res any

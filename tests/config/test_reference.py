@@ -33,7 +33,8 @@ def test_its_settings_are_the_defaults(tmp_path: Path) -> None:
     assert config.scripts[0].file == str(script)
     assert config.bindings[0].name == "mta1"
     assert config.routes[0].nexthop == "[192.0.2.30]:2525"
-    assert replace(config, contexts=(), scripts=(), bindings=(), routes=()) == Config(file=config.file)
+    assert config.datasources[0].name == "customers"
+    assert replace(config, contexts=(), scripts=(), bindings=(), routes=(), datasources=()) == Config(file=config.file)
 
 
 def test_every_key_is_explained() -> None:

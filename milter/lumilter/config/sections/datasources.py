@@ -38,13 +38,10 @@ class Datasource:
     name: str = key(TEXT, "The cachename that scripts give.", example="customers")
     uri: tuple[str, ...] = key(
         URIS,
-        "Where it is: a URI of Momentum's (sqlite:/path, pgsql:host=H;dbname=D;user=U;password=P, mysql:..., odbc:..., "
-        "ldap://..., csv:, cdb:/path, iowrapper:) or an SQLAlchemy URL; a list of several that give the same answers. "
-        "It may hold a password: let nobody else read this file.",
-        example=[
-            "pgsql:host=db1.example;dbname=mail;user=lumilter",
-            "pgsql:host=db2.example;dbname=mail;user=lumilter",
-        ],
+        "Where it is: a URI of Momentum's (sqlite:, pgsql:, mysql:, odbc:, ldap://, csv:, cdb:, iowrapper:) or an "
+        "SQLAlchemy URL; or a list of several, which give the same answers. Where it holds a password let nobody else "
+        "read this file.",
+        example=["pgsql:host=db1;dbname=mail", "pgsql:host=db2;dbname=mail"],
         secret=True,
     )
     order: str = key(

@@ -14,6 +14,7 @@ from lumilter.adapters.datasources.service import Datasources
 from lumilter.adapters.dns import Lookup, Resolver
 from lumilter.adapters.http import Web, WebClient
 from lumilter.adapters.pcre import Limits as PcreLimits
+from lumilter.adapters.signatures.service import Signatures
 from lumilter.errors import LumilterError
 
 
@@ -85,6 +86,7 @@ class Services:
     """resolver: DNS. dns_timeout: seconds for one lookup. pcre: limits of a match. hostname: this machine's name.
 
     mail: sends mail. web: makes HTTP requests. datasources: databases, directories and files by name.
+    signatures: DKIM and kin.
     """
 
     resolver: Lookup = field(default_factory=Resolver)
@@ -94,3 +96,4 @@ class Services:
     mail: Mail = field(default_factory=NoMail)
     web: Web = field(default_factory=WebClient)
     datasources: Datasources = field(default_factory=Datasources)
+    signatures: Signatures = field(default_factory=Signatures)

@@ -15,6 +15,7 @@ from lumilter.adapters.http import Settings, WebClient
 from lumilter.services import Services
 from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Rcpt
 from lumilter.session.routing import Routing
+from support import rfc8463
 from support.http_server import HttpServer, http_server
 from support.lua_datasources import datasources
 from support.mailbox import Mailbox
@@ -33,6 +34,7 @@ NAMES = {
     "192.0.2.1": {"PTR": ["client.example"]},
     "gone.example": "NXDOMAIN",
     "empty.example": {"A": "NODATA"},
+    **rfc8463.KEYS,
 }
 
 HEADERS = (

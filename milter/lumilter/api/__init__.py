@@ -22,9 +22,11 @@ from lumilter.api import (
     objects,
     pbp,
     pcre,
+    validate_opendkim,
 )
 
 __all__ = [
     "core", "db", "dumper", "encodings", "extended_message", "extended_vctx", "http_client", "json", "message_content",
     "message_making", "message_part", "message_routing", "message_sending", "msys", "objects", "pbp", "pcre",
+    "validate_opendkim",
 ]  # fmt: skip

@@ -1,0 +1,93 @@
+"""A message as signatures see it: raw fields, a body, and what was computed of them.
+
+The law: whatever depends on the message alone is computed once, however many signatures ask for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from lumilter.adapters.signatures import canonical
+from lumilter.adapters.signatures.canonical import Buffer
+
+Field = tuple[bytes, bytes]
+"""Name, and everything between the colon and the last line end; folded with CRLF."""
+
+HASHES = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """fields: in order. body: with CRLF line ends."""
+
+    fields: tuple[Field, ...]
+    body: Buffer
+
+
+class Digests:
+    """Hashes of one message. Not for several threads."""
+
+    def __init__(self, content: Content) -> None:
+        self.content = content
+        self._bodies: dict[str, Buffer] = {}
+        self._hashes: dict[tuple[str, str, int | None], bytes] = {}
+        self._fields: dict[tuple[int, str], bytes] = {}
+        self._named: dict[bytes, list[int]] = {}
+        for at, (name, _) in enumerate(content.fields):
+            self._named.setdefault(name.rstrip(b" \t").lower(), []).append(at)
+
+    def positions(self, name: bytes) -> Sequence[int]:
+        """Where the fields of a name, in lower case, stand; top first."""
+        return self._named.get(name, ())
+
+    def body(self, form: str) -> Buffer:
+        """The canonical body."""
+        made = self._bodies.get(form)
+        if made is None:
+            made = self._bodies[form] = canonical.BODIES[form](self.content.body)
+        return made
+
+    def body_hash(self, form: str, algorithm: str, length: int | None = None) -> bytes:
+        """Of the canonical body, or of its first so many bytes."""
+        key = form, algorithm, length
+        made = self._hashes.get(key)
+        if made is None:
+            body = self.body(form)
+            made = HASHES[algorithm](body if length is None else body[:length]).digest()
+            self._hashes[key] = made
+        return made
+
+    def field(self, at: int, form: str) -> bytes:
+        """A canonical field."""
+        made = self._fields.get((at, form))
+        if made is None:
+            made = self._fields[at, form] = canonical.HEADERS[form](*self.content.fields[at])
+        return made
+
+    def selected(self, names: Iterable[bytes]) -> list[int]:
+        """Positions of the fields that a list of names, in lower case, means: of equal ones the last is the first."""
+        taken: dict[bytes, int] = {}
+        found = []
+        for name in names:
+            places = self._named.get(name, ())
+            used = taken.get(name, 0)
+            if used < len(places):
+                found.append(places[-1 - used])
+                taken[name] = used + 1
+        return found
+
+    def headers(self, names: Iterable[bytes], form: str) -> list[bytes]:
+        """The canonical fields that a list of names means."""
+        return [self.field(at, form) for at in self.selected(names)]
+
+
+def without_value(value: bytes, tag: bytes) -> bytes:
+    """A list of tags with the value of one of them, and the white space around it, left out (RFC 6376 3.7)."""
+    parts = value.split(b";")
+    for number, part in enumerate(parts):
+        name, equals, _ = part.partition(b"=")
+        if equals and name.strip(b" \t\r\n") == tag:
+            parts[number] = name + equals
+    return b";".join(parts)

@@ -69,6 +69,12 @@ local io_object = {}
 ---@field body_end any Where the part's body ends, counted as body_start is.
 local ec_message_part = {}
 
+---@class DKIM
+local DKIM = {}
+
+---@class DKIM_SIGINFO
+local DKIM_SIGINFO = {}
+
 json = {}
 json.ERROR_DEPTH = 2
 json.ERROR_PARSE_EOF = 3
@@ -165,6 +171,47 @@ msys.idn = {}
 msys.pcre = {}
 
 msys.qp = {}
+
+msys.validate = {}
+
+msys.validate.opendkim = {}
+
+opendkim = {}
+
+opendkim.dkim = {}
+opendkim.dkim.DKIM_STAT_OK = 0
+opendkim.dkim.DKIM_STAT_BADSIG = 1
+opendkim.dkim.DKIM_STAT_NOSIG = 2
+opendkim.dkim.DKIM_STAT_NOKEY = 3
+opendkim.dkim.DKIM_STAT_CANTVRFY = 4
+opendkim.dkim.DKIM_STAT_SYNTAX = 5
+opendkim.dkim.DKIM_STAT_NORESOURCE = 6
+opendkim.dkim.DKIM_STAT_INTERNAL = 7
+opendkim.dkim.DKIM_STAT_REVOKED = 8
+opendkim.dkim.DKIM_STAT_INVALID = 9
+opendkim.dkim.DKIM_STAT_NOTIMPLEMENT = 10
+opendkim.dkim.DKIM_STAT_KEYFAIL = 11
+opendkim.dkim.DKIM_STAT_CBREJECT = 12
+opendkim.dkim.DKIM_STAT_CBINVALID = 13
+opendkim.dkim.DKIM_STAT_CBTRYAGAIN = 14
+opendkim.dkim.DKIM_STAT_CBERROR = 15
+opendkim.dkim.DKIM_STAT_MULTIDNSREPLY = 16
+opendkim.dkim.DKIM_STAT_SIGGEN = 17
+opendkim.dkim.DKIM_SIGFLAG_IGNORE = 1
+opendkim.dkim.DKIM_SIGFLAG_PROCESSED = 2
+opendkim.dkim.DKIM_SIGFLAG_PASSED = 4
+opendkim.dkim.DKIM_SIGFLAG_TESTKEY = 8
+opendkim.dkim.DKIM_SIGFLAG_NOSUBDOMAIN = 16
+opendkim.dkim.DKIM_SIGFLAG_KEYLOADED = 32
+opendkim.dkim.DKIM_CANON_UNKNOWN = -1
+opendkim.dkim.DKIM_CANON_SIMPLE = 0
+opendkim.dkim.DKIM_CANON_RELAXED = 1
+opendkim.dkim.DKIM_CANON_DEFAULT = 0
+opendkim.dkim.DKIM_SIGN_UNKNOWN = -2
+opendkim.dkim.DKIM_SIGN_DEFAULT = -1
+opendkim.dkim.DKIM_SIGN_RSASHA1 = 0
+opendkim.dkim.DKIM_SIGN_RSASHA256 = 1
+opendkim.dkim.DKIM_SIGN_ED25519SHA256 = 2
 
 ---Replace the contents (manual, `msys.registerModule`, "Hook Points").
 ---@param value any
@@ -682,3 +729,54 @@ function validate_context:pbp_action(code, message) end
 ---@param code any
 ---@param message any
 function validate_context:pbp_disconnect(code, message) end
+
+---Check every DKIM signature of the message as it stands. A DKIM handle, and the message's DKIM_STAT.
+---@param m any
+function msys.validate.opendkim.verify(m) end
+
+---How many signatures the message has, and DKIM_STAT_OK.
+---@param dkim any
+function msys.validate.opendkim.get_num_sigs(dkim) end
+
+---The signature of that number, from 0 for the topmost, and DKIM_STAT_OK; nil, DKIM_STAT_INVALID if there is none.
+---@param dkim any
+---@param num? any
+function msys.validate.opendkim.get_sig(dkim, num) end
+
+---The header canonicalization ("simple", "relaxed"), the DKIM_STAT, and the body canonicalization.
+---@param dkim_sig any
+function msys.validate.opendkim.get_sig_canons(dkim_sig) end
+
+---The signing domain (d=), and the DKIM_STAT.
+---@param dkim_sig any
+function msys.validate.opendkim.get_sig_domain(dkim_sig) end
+
+---What is wrong with the signature in libopendkim's words, "no signature error" if nothing; and DKIM_STAT_OK.
+---@param dkim_sig any
+function msys.validate.opendkim.get_sig_errorstr(dkim_sig) end
+
+---DKIM_SIGFLAG_* of the signature, added up; and DKIM_STAT_OK.
+---@param dkim_sig any
+function msys.validate.opendkim.get_sig_flags(dkim_sig) end
+
+---Whether a header of that name is among the signed ones (h=), and DKIM_STAT_OK.
+---@param dkim_sig any
+---@param header_name any
+function msys.validate.opendkim.get_sig_hdrsigned(dkim_sig, header_name) end
+
+---The identity (i=; without one, @ and the domain), and the DKIM_STAT. With nil: of get_sig(dkim).
+---@param dkim any
+---@param dkim_sig any
+function msys.validate.opendkim.get_sig_identity(dkim, dkim_sig) end
+
+---Bits of the public key, and DKIM_STAT_OK; 0, DKIM_STAT_INVALID where there was no key.
+---@param dkim_sig any
+function msys.validate.opendkim.get_sig_keysize(dkim_sig) end
+
+---The selector (s=), and the DKIM_STAT.
+---@param dkim_sig any
+function msys.validate.opendkim.get_sig_selector(dkim_sig) end
+
+---The algorithm (a=), such as "rsa-sha256", and the DKIM_STAT.
+---@param dkim_sig any
+function msys.validate.opendkim.get_sig_signalg(dkim_sig) end

@@ -20,17 +20,18 @@ MAY_IMPORT = {
     "session": {"errors"},
     "wire": {"session", "loop", "errors"},
     "adapters": {"errors"},
-    "services": {"adapters", "errors"},
+    "state": {"errors"},
+    "services": {"adapters", "state", "errors"},
     "config": {"errors"},
     "host": {"session", "loop", "registry", "calls", "momentum", "resources", "errors"},
-    "api": {"session", "adapters", "services", "host.values", "registry", "calls", "momentum", "errors"},
+    "api": {"session", "adapters", "state", "services", "host.values", "registry", "calls", "momentum", "errors"},
     "daemon": {
-        "wire", "session", "host", "api", "adapters", "services", "config", "loop", "registry", "calls", "errors",
-        "__version__",
+        "wire", "session", "host", "api", "adapters", "state", "services", "config", "loop", "registry", "calls",
+        "errors", "__version__",
     },
     "cli": {
-        "wire", "session", "host", "api", "adapters", "services", "config", "daemon", "registry", "calls", "momentum",
-        "errors", "__version__",
+        "wire", "session", "host", "api", "adapters", "state", "services", "config", "daemon", "registry", "calls",
+        "momentum", "errors", "__version__",
     },
     "reference": {"api", "momentum", "registry", "session"},
     "__init__": set(),
@@ -38,7 +39,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 """Part of the package to the parts (or modules of them) that it may import; a part may always import itself."""
 
-OWNERS = {"Milter": "wire", "milter": "wire", "lupa": "host"}
+OWNERS = {"Milter": "wire", "milter": "wire", "lupa": "host", "lmdb": "state", "redis": "state"}
 """Libraries that one part keeps from the others: threads and exceptions of theirs stay there."""
 
 IO = {

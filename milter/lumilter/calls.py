@@ -65,7 +65,7 @@ class Here:
     """What the host knows about the code that is running; a declaration asks for it with `*, here: Here`.
 
     session: None outside sessions. services: the adapters. host: the scripts' generation, for modules. new_id: makes
-    Momentum-style identifiers.
+    Momentum-style identifiers. turn: another number whenever a script begins, or goes on after it has waited.
     """
 
     phase: str = "load"
@@ -74,6 +74,7 @@ class Here:
     services: Any = None
     host: Any = None
     new_id: Callable[[], str] = str
+    turn: int = 0
 
 
 class ZeroBased(list[Any]):

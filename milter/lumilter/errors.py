@@ -18,6 +18,8 @@
     ├── SendError            a mail server is away or refuses everything (adapters.smtp)
     ├── OutboxError          a promised message can't be put on disk (adapters.outbox_store)
     ├── SentError            who was served can't be remembered (adapters.sent)
+    ├── StateError           counters and locks can't be reached, or there is no room for more (state.contract)
+    ├── AddressError         a script named an address or network that is none (state.keys)
     └── SplitError           recipients need different messages, which could not be sent
 
 The law: code outside this package never sees another exception type from us, a script never sees a Python exception,

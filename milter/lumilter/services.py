@@ -16,6 +16,7 @@ from lumilter.adapters.http import Web, WebClient
 from lumilter.adapters.pcre import Limits as PcreLimits
 from lumilter.adapters.signatures.service import Signatures
 from lumilter.errors import LumilterError
+from lumilter.state.state import State
 
 
 class Mail(Protocol):
@@ -86,7 +87,7 @@ class Services:
     """resolver: DNS. dns_timeout: seconds for one lookup. pcre: limits of a match. hostname: this machine's name.
 
     mail: sends mail. web: makes HTTP requests. datasources: databases, directories and files by name.
-    signatures: DKIM and kin.
+    signatures: DKIM and kin. state: counters, windows, gauges, locks.
     """
 
     resolver: Lookup = field(default_factory=Resolver)
@@ -97,3 +98,4 @@ class Services:
     web: Web = field(default_factory=WebClient)
     datasources: Datasources = field(default_factory=Datasources)
     signatures: Signatures = field(default_factory=Signatures)
+    state: State = field(default_factory=State)

@@ -5,12 +5,15 @@ an adapter or the session.
 """
 
 from lumilter.api import (
+    audit_series,
     core,
+    counter,
     db,
     dumper,
     encodings,
     extended_message,
     extended_vctx,
+    gauge_cache,
     http_client,
     json,
     message_content,
@@ -26,7 +29,7 @@ from lumilter.api import (
 )
 
 __all__ = [
-    "core", "db", "dumper", "encodings", "extended_message", "extended_vctx", "http_client", "json", "message_content",
-    "message_making", "message_part", "message_routing", "message_sending", "msys", "objects", "pbp", "pcre",
-    "validate_opendkim",
+    "audit_series", "core", "counter", "db", "dumper", "encodings", "extended_message", "extended_vctx", "gauge_cache",
+    "http_client", "json", "message_content", "message_making", "message_part", "message_routing", "message_sending",
+    "msys", "objects", "pbp", "pcre", "validate_opendkim",
 ]  # fmt: skip

@@ -41,6 +41,7 @@ from lumilter.config.kinds import (
 )
 from lumilter.config.sections.datasources import Datasource
 from lumilter.config.sections.http import Http
+from lumilter.config.sections.state import InboundAudit, Series, State
 
 
 def _target(value: object) -> object:
@@ -435,11 +436,14 @@ class Config:
     record: Record = table(Record)
     inject: Inject = table(Inject)
     routing: Routing = table(Routing)
+    state: State = table(State)
+    inbound_audit: InboundAudit = table(InboundAudit)
     momentum: Momentum = table(Momentum)
     contexts: tuple[Context, ...] = tables(Context, "context")
     bindings: tuple[Binding, ...] = tables(Binding, "binding")
     routes: tuple[Route, ...] = tables(Route, "route")
     datasources: tuple[Datasource, ...] = tables(Datasource, "datasource")
+    series: tuple[Series, ...] = tables(Series, "series")
     scripts: tuple[Script, ...] = tables(Script, "script")
     file: str = ""
     warnings: tuple[str, ...] = field(default=(), compare=False)

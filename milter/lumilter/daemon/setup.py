@@ -20,12 +20,14 @@ from lumilter.daemon import log
 from lumilter.daemon.datasources import datasources_of
 from lumilter.daemon.engine import Observer, Setup
 from lumilter.daemon.mail import Mailer
+from lumilter.daemon.state_directory import rules_of
 from lumilter.daemon.trace import is_of
 from lumilter.host.host import LuaSettings, Script
 from lumilter.host.tasks import Limits
 from lumilter.services import Mail, NoMail, Services
 from lumilter.session.routing import Routing
 from lumilter.session.verdict import OnError, Options
+from lumilter.state.state import State
 
 _UNLIMITED = 2**52
 """Lua instructions that no hook can use up, still exact as a Lua number."""
@@ -38,9 +40,10 @@ def setup_of(
     observe: Observer = log.observe,
     mail: Mail | None = None,
     web: Web | None = None,
+    state: State | None = None,
     offline: bool = False,
 ) -> Setup:
-    """The Setup for a configuration. resolver, mail, web: instead of the configured servers.
+    """The Setup for a configuration. resolver, mail, web: instead of the configured servers. state: None is in memory.
 
     offline: no datasource reaches the network or changes a file.
     """
@@ -54,6 +57,7 @@ def setup_of(
         mail=mail or (Mailer(config.inject, hostname) if config.inject.server else NoMail()),
         web=web or WebClient(web_settings(config)),
         datasources=datasources_of(config.datasources, offline),
+        state=state or State(rules=rules_of(config)),
     )
     limits = Limits(lua.instructions or _UNLIMITED, lua.deadline or math.inf)
     return Setup(

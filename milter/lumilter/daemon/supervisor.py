@@ -24,6 +24,7 @@ from lumilter.daemon import systemd
 from lumilter.daemon.backoff import Backoff
 from lumilter.daemon.channel import Channel
 from lumilter.daemon.ledger import Ledger
+from lumilter.daemon.state_directory import StateDirectory
 from lumilter.daemon.worker import Worker as Process
 from lumilter.errors import ConfigError, LumilterError
 from lumilter.loop import Loop
@@ -121,6 +122,11 @@ class Supervisor:
         """
         logs.configure(self.config.log)
         self._listener = self._open(self.config)
+        try:
+            self._state = StateDirectory(self.config.state)
+        except ConfigError:
+            self._listener.remove()
+            raise
         for number, action in (
             (signal.SIGTERM, self.stop),
             (signal.SIGINT, self.stop),
@@ -144,6 +150,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # on the way out nothing is left to be stopped
             signal.signal(number, signal.SIG_IGN)
         self._listener.remove()
+        self._state.close()
         if self._failure:
             raise self._failure
         return self._status
@@ -233,6 +240,7 @@ class Supervisor:
 
         try:
             config = self._load()
+            self._state.check(config.state)
             listener = self._open(config)
         except LumilterError as error:
             done(str(error))
@@ -335,7 +343,9 @@ class Supervisor:
                     former.close()
                 for abandon in (self.loop.close, ours.close, *(w.channel.abandon for w in self.workers), *self.abandon):
                     abandon()
-                status = Process(change.config, change.listener.socket, theirs, index, change.generation).run()
+                status = Process(
+                    change.config, change.listener.socket, theirs, index, change.generation, self._state.path
+                ).run()
             except BaseException:
                 log.exception("worker %d failed", index)
             finally:

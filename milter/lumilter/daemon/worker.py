@@ -33,6 +33,7 @@ from lumilter.daemon.mail import Mailer
 from lumilter.daemon.metrics import Meter, resident
 from lumilter.daemon.record import Recorder
 from lumilter.daemon.setup import setup_of
+from lumilter.daemon.state_directory import open_state, sweep
 from lumilter.daemon.trace import Tracer
 from lumilter.daemon.wires import make_wire
 from lumilter.errors import ConfigError, ScriptError
@@ -45,13 +46,16 @@ BEAT = 1.0
 
 
 class Worker:
-    """The process, once it was forked. channel: to the supervisor. index: its place among the workers."""
+    """The process, once it was forked. channel: to the supervisor. index: its place among the workers.
+
+    state: directory of what the workers share.
+    """
 
     def __init__(
-        self, config: Config, listener: socket.socket, channel: socket.socket, index: int, generation: int
+        self, config: Config, listener: socket.socket, channel: socket.socket, index: int, generation: int, state: Path
     ) -> None:
         self._config, self._listener = config, listener
-        self._index, self._generation = index, generation
+        self._index, self._generation, self._directory = index, generation, state
         self._meter = Meter()
         self._tracer = Tracer(lambda record: self._channel.send({"trace": record}))
         self._recorder = Recorder(config.record.directory, config.record.networks, generation)
@@ -70,7 +74,8 @@ class Worker:
             logs.configure(self._config.log, worker=self._index, generation=self._generation)
             self._wire = make_wire(self._config, self._loop, self._listener, self._meter.limit)
             observe = observers.in_order(self._meter.observe, self._tracer.observe, self._recorder.observe)
-            self._engine = Engine(setup_of(self._config, observe=observe), self._loop)
+            state = open_state(self._config, self._directory)
+            self._engine = Engine(setup_of(self._config, observe=observe, state=state), self._loop)
             observers.watch(self._engine, self._loop, self._meter, self._config.log.slow_hook)
         except Exception as error:
             return self._failed(error)
@@ -79,6 +84,7 @@ class Worker:
         if isinstance(mail, Mailer):
             mail.on_event = self._meter.mail
             mail.start()
+        sweep(self._loop, self._engine.setup.services.state.machine.sweep)
         self._wire.serve(self._engine, lambda: self._loop.post(self._serving))
         cut = self._wire.run()
         if isinstance(mail, Mailer):

@@ -109,6 +109,7 @@ class Tasks:
         here = self.bridge.here
         outer, outer_task = (here.phase, here.module, here.session), self._running
         here.phase, here.module, here.session = task.here.phase, task.here.module, task.here.session
+        here.turn += 1
         self._running = task
         try:
             report = move(task.remaining, task.deadline)
@@ -121,6 +122,7 @@ class Tasks:
             return
         finally:
             here.phase, here.module, here.session = outer
+            here.turn += 1
             self._running = outer_task
         task.id, task.remaining, status, *values = report
         if status == "wait":

@@ -1,0 +1,107 @@
+"""msys.audit_series: counts in sliding windows, by address or by string.
+
+The law: declarations only. Windows are cut at multiples of the interval since the epoch.
+
+Source: manual, msys.audit_series.define, add, count, remove_item.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from lumilter.api.audit_keys import item
+from lumilter.calls import Here
+from lumilter.errors import LumilterError
+from lumilter.registry import api
+from lumilter.state.contract import LIMIT, MAX_WINDOWS, Series
+
+PACKAGE = "msys.audit_series"
+
+log = logging.getLogger("lumilter.script")
+
+_TYPES = ("cidr", "cidr_ipv6", "string")
+_LONGEST = 366 * 86400
+
+
+@api("msys.audit_series.define", package=PACKAGE, phases="init", also="load")
+def define(
+    name: str, type: str, interval: int, num_windows: int, options: dict[str, Any] | None = None, *, here: Here
+) -> None:
+    """Define a series: num_windows windows of interval seconds each, counted by what type says.
+
+    type: "cidr" (IPv4), "cidr_ipv6" or "string". options: persist = true keeps the counts over a restart of the daemon.
+    """
+    given = options or {}
+    if type not in _TYPES:
+        raise LumilterError(f'"{type}" is no type of series: "cidr", "cidr_ipv6" or "string"')
+    if not 0 < interval <= _LONGEST or not 0 < num_windows <= MAX_WINDOWS:
+        raise LumilterError(f"a series has 1 to {MAX_WINDOWS} windows of 1 to {_LONGEST} seconds")
+    series = Series(name, type, interval, num_windows, _true(given.get("persist")))
+    known = here.services.state.series.setdefault(name, series)
+    if known != series:
+        raise LumilterError(f'the series "{name}" is defined already, and otherwise')
+
+
+@api("msys.audit_series.add", package=PACKAGE)
+def add(name: str, options: Any = None, *, here: Here) -> None:
+    """Add to the running window of a series. options: count (1), key; anything but a table is the key.
+
+    The key of a cidr series is an address or a connection, without one the client; a string series needs one. An
+    address of the family that the series does not count is not counted.
+    """
+    series, given = _series(name, here), _options(options)
+    found = item(series, given.get("key"), here)
+    if found is not None:
+        here.services.state.add(series, found.address, _number(given, "count", 1), here.turn)
+
+
+@api("msys.audit_series.count", package=PACKAGE)
+def count(name: str, options: Any = None, *, here: Here) -> int:
+    """The sum of a series' windows startv to endv (0, the running one). options: startv, endv, key.
+
+    The key of a cidr series is an address, a network ("192.0.2.0/24", "/24" around the client) or a connection, without
+    one the client; anything but a table is the key. Straight after an add of the same hook, and of the same key, it is
+    what that add made: whoever adds at the same time, no two find the same number.
+    """
+    series, given = _series(name, here), _options(options)
+    found = item(series, given.get("key"), here)
+    if found is None:
+        return 0
+    first, last = _number(given, "startv", 0), _number(given, "endv", _number(given, "startv", 0))
+    return int(here.services.state.count(series, found.address, found.bits, first, last, here.turn))
+
+
+@api("msys.audit_series.remove_item", package=PACKAGE)
+def remove_item(name: str, key: Any = None, *, here: Here) -> None:
+    """Take an item out of all windows of a series: the key is as for add."""
+    series = _series(name, here)
+    found = item(series, key, here)
+    if found is not None:
+        here.services.state.remove(series, found.address)
+
+
+def _series(name: str, here: Here) -> Series:
+    found: Series | None = here.services.state.series.get(name)
+    if found is None:
+        raise LumilterError(f'there is no series "{name}": msys.audit_series.define defines one, in init')
+    return found
+
+
+def _options(given: Any) -> dict[Any, Any]:
+    return given if isinstance(given, dict) else {"key": given}
+
+
+def _true(value: Any) -> bool:
+    return value is True or value == "true"
+
+
+def _number(given: dict[Any, Any], name: str, default: int) -> int:
+    value = given.get(name, default)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if isinstance(value, bool) or not -LIMIT <= number <= LIMIT:
+        raise LumilterError(f"{name} is a number")
+    return int(number)

@@ -48,6 +48,9 @@ local ec_string = {}
 ---@field next any The next node; nil at the end.
 local ec_list_node = {}
 
+---@class counter
+local counter = {}
+
 ---@class rowset
 local rowset = {}
 
@@ -90,6 +93,8 @@ json.ERROR_PARSE_STRING = 12
 json.ERROR_PARSE_COMMENT = 13
 
 msys = {}
+
+msys.audit_series = {}
 
 msys.base64 = {}
 
@@ -158,9 +163,15 @@ msys.core.EC_MIME_TE_BINARY = 2
 msys.core.EC_MIME_TE_QUOTED_PRINTABLE = 3
 msys.core.EC_MIME_TE_BASE64 = 4
 
+msys.counter = {}
+msys.counter.STRICT = 0
+msys.counter.RELAXED = 1
+
 msys.db = {}
 
 msys.dumper = {}
+
+msys.gauge_cache = {}
 
 msys.http = {}
 
@@ -212,6 +223,29 @@ opendkim.dkim.DKIM_SIGN_DEFAULT = -1
 opendkim.dkim.DKIM_SIGN_RSASHA1 = 0
 opendkim.dkim.DKIM_SIGN_RSASHA256 = 1
 opendkim.dkim.DKIM_SIGN_ED25519SHA256 = 2
+
+---Define a series: num_windows windows of interval seconds each, counted by what type says.
+---@param name any
+---@param type_ any
+---@param interval any
+---@param num_windows any
+---@param options? any
+function msys.audit_series.define(name, type_, interval, num_windows, options) end
+
+---Add to the running window of a series. options: count (1), key; anything but a table is the key.
+---@param name any
+---@param options? any
+function msys.audit_series.add(name, options) end
+
+---The sum of a series' windows startv to endv (0, the running one). options: startv, endv, key.
+---@param name any
+---@param options? any
+function msys.audit_series.count(name, options) end
+
+---Take an item out of all windows of a series: the key is as for add.
+---@param name any
+---@param key? any
+function msys.audit_series.remove_item(name, key) end
 
 ---Replace the contents (manual, `msys.registerModule`, "Hook Points").
 ---@param value any
@@ -285,6 +319,32 @@ function ec_message:context_set(type_, key, value) end
 
 ---Size of the message in bytes, headers and line ends included.
 function ec_message:get_message_size() end
+
+---A handle for the counter of that path, which is made if it is not there.
+---@param counter_path any
+---@param semantics? any
+function msys.counter.open(counter_path, semantics) end
+
+---Add a whole number to a counter, which is made if it is not there.
+---@param object_or_path any
+---@param delta any
+function msys.counter.add(object_or_path, delta) end
+
+---Add 1 to a counter, which is made if it is not there.
+---@param object_or_path any
+function msys.counter.inc(object_or_path) end
+
+---The value of a counter; 0 if it is not there.
+---@param object_or_path any
+function msys.counter.read(object_or_path) end
+
+---Make a counter 0; it is made if it is not there.
+---@param object_or_path any
+function msys.counter.reset(object_or_path) end
+
+---Forget a counter. A handle for it makes a new one when it is used next.
+---@param counter_path any
+function msys.counter.unlink(counter_path) end
 
 ---Ask a datasource: an iterator over its rows, tables by column name; `for row in rowset do`.
 ---@param cachename any
@@ -402,6 +462,33 @@ function validate_context:remove_recipient(address) end
 ---Hold this phase's reply back for so many seconds; nobody else waits. An MTA's milter timeout bounds it.
 ---@param interval any
 function validate_context:tarpit(interval) end
+
+---Define a cache of maxelems keys at most, each forgotten ttl seconds after its last change.
+---@param name any
+---@param maxelems any
+---@param ttl any
+---@param replicated? any
+function msys.gauge_cache.define(name, maxelems, ttl, replicated) end
+
+---Add 1 to a key's value; returns the new value, which no other call of inc or dec has returned for it.
+---@param cachename any
+---@param keystring any
+function msys.gauge_cache.inc(cachename, keystring) end
+
+---Subtract 1 from a key's value, which may go below 0; returns the new value.
+---@param cachename any
+---@param keystring any
+function msys.gauge_cache.dec(cachename, keystring) end
+
+---A key's value; 0 for one that is not there.
+---@param cachename any
+---@param keystring any
+function msys.gauge_cache.get(cachename, keystring) end
+
+---Forget a key.
+---@param cachename any
+---@param keystring any
+function msys.gauge_cache.remove_item(cachename, keystring) end
 
 ---An HTTP client; its connections are shared with all others of the worker and kept open between requests.
 function msys.http.client.new() end

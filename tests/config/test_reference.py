@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lumilter.config import Config, load
 from lumilter.config.declare import Key, declared
@@ -34,7 +35,13 @@ def test_its_settings_are_the_defaults(tmp_path: Path) -> None:
     assert config.bindings[0].name == "mta1"
     assert config.routes[0].nexthop == "[192.0.2.30]:2525"
     assert config.datasources[0].name == "customers"
-    assert replace(config, contexts=(), scripts=(), bindings=(), routes=(), datasources=()) == Config(file=config.file)
+    assert config.series[0].name == "rcpt_valid"
+    arrays = {name: () for name, (_, table) in _attributes().items() if table.many}
+    assert replace(config, **arrays) == Config(file=config.file)
+
+
+def _attributes() -> dict[str, tuple[str, Any]]:
+    return {attribute: (name, table) for name, (attribute, table) in declared(Config).items()}
 
 
 def test_every_key_is_explained() -> None:

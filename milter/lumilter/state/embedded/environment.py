@@ -37,7 +37,7 @@ LEAST = 4 << 20
 
 
 class Environment:
-    """The file `name`.mdb of a directory, for one process. size: bytes that it may have, LEAST or more. Raises StateError.
+    """The file `name`.mdb of a directory, for one process. size: its bytes, LEAST or more. Raises StateError.
 
     To be made after the process was forked, and once in a process.
     """

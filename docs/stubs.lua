@@ -72,6 +72,12 @@ local io_object = {}
 ---@field body_end any Where the part's body ends, counted as body_start is.
 local ec_message_part = {}
 
+---@class thread.mutex
+local thread_mutex = {}
+
+---@class timer
+local timer = {}
+
 ---@class DKIM
 local DKIM = {}
 
@@ -162,6 +168,8 @@ msys.core.EC_MIME_TE_8BIT = 1
 msys.core.EC_MIME_TE_BINARY = 2
 msys.core.EC_MIME_TE_QUOTED_PRINTABLE = 3
 msys.core.EC_MIME_TE_BASE64 = 4
+msys.core.ECTP_COMPLETE_CALLBACK = 3
+msys.core.ECTP_COMPLETE_CALLBACK_SCHED = 6
 
 msys.counter = {}
 msys.counter.STRICT = 0
@@ -182,6 +190,10 @@ msys.idn = {}
 msys.pcre = {}
 
 msys.qp = {}
+
+msys.threadpool = {}
+
+msys.timer = {}
 
 msys.validate = {}
 
@@ -223,6 +235,11 @@ opendkim.dkim.DKIM_SIGN_DEFAULT = -1
 opendkim.dkim.DKIM_SIGN_RSASHA1 = 0
 opendkim.dkim.DKIM_SIGN_RSASHA256 = 1
 opendkim.dkim.DKIM_SIGN_ED25519SHA256 = 2
+
+thread = {}
+thread.MUTEX_NORMAL = 0
+thread.MUTEX_RECURSIVE = 1
+thread.MUTEX_ERRORCHECK = 2
 
 ---Define a series: num_windows windows of interval seconds each, counted by what type says.
 ---@param name any
@@ -816,6 +833,73 @@ function validate_context:pbp_action(code, message) end
 ---@param code any
 ---@param message any
 function validate_context:pbp_disconnect(code, message) end
+
+---A lock of one worker: thread.MUTEX_NORMAL (default), MUTEX_RECURSIVE or MUTEX_ERRORCHECK.
+---@param type_? any
+function thread.mutex(type_) end
+
+---Wait until it is free and take it: true. An error if the caller holds it already, unless it is recursive.
+function thread_mutex:lock() end
+
+---Take it if it is free: true, or 16 (EBUSY).
+function thread_mutex:trylock() end
+
+---Give it back: true. An error if the caller does not hold it, unless it is a normal one.
+function thread_mutex:unlock() end
+
+---Run a closure in a pool ([[pool]] in the configuration, or one of Momentum's own), by the pool's name or number.
+---@param pool any
+---@param closure any
+function msys.runInPool(pool, closure, ...) end
+
+---Run a closure in an event loop (msys.core.scheduler_for_domain) while the script waits; results as of pcall.
+---@param inst any
+---@param closure any
+function msys.runInInst(inst, closure) end
+
+---The event loop that a domain belongs to, for msys.runInInst: there is one.
+---@param domain any
+function msys.core.scheduler_for_domain(domain) end
+
+---How many pools there are: Momentum's, those of the configuration, and "lookups", whose threads do what waits.
+function msys.threadpool.count() end
+
+---The number of a pool by its name, or its name by its number; nil if there is none.
+---@param threadpoolname? any
+---@param jobclassID? any
+function msys.threadpool.find(threadpoolname, jobclassID) end
+
+---Figures of a pool by its name or number; nil if there is none. tostring() of the table shows them as text.
+---@param threadpoolname? any
+---@param jobclassID? any
+function msys.threadpool.stat(threadpoolname, jobclassID) end
+
+---A timer that calls the closure once, so many seconds from now.
+---@param delta any
+---@param closure any
+---@param name? any
+function msys.timer.after(delta, closure, name) end
+
+---A timer that calls the closure once, at a time in seconds since the epoch, as os.time() counts them.
+---@param number any
+---@param closure any
+---@param name? any
+function msys.timer.at(number, closure, name) end
+
+---A timer that calls the closure every so many seconds, the first time after that many.
+---@param interval any
+---@param closure any
+---@param name? any
+function msys.timer.every(interval, closure, name) end
+
+---Schedule it anew: from now on, or for the time that it was made for.
+function timer:start() end
+
+---Let it fire no more, until it is started again; a call that goes on is not ended.
+function timer:stop() end
+
+---The name that it was made with; nil without one.
+function timer:name() end
 
 ---Check every DKIM signature of the message as it stands. A DKIM handle, and the message's DKIM_STAT.
 ---@param m any

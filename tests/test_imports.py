@@ -24,7 +24,10 @@ MAY_IMPORT = {
     "services": {"adapters", "state", "errors"},
     "config": {"errors"},
     "host": {"session", "loop", "registry", "calls", "momentum", "resources", "errors"},
-    "api": {"session", "adapters", "state", "services", "host.values", "registry", "calls", "momentum", "errors"},
+    "api": {
+        "session", "adapters", "state", "services", "host.values", "host.timers", "host.mutexes", "host.pools",
+        "registry", "calls", "momentum", "errors",
+    },
     "daemon": {
         "wire", "session", "host", "api", "adapters", "state", "services", "config", "loop", "registry", "calls",
         "errors", "__version__",

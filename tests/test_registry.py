@@ -21,6 +21,7 @@ from lumilter.registry import FUNCTIONS, Function, api
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("msg:body", "params"): "the page has one optional value",
     ("msg:routing_domain", "params"): "the page has one optional value",
+    ("msys.runInPool", "params"): "the page has two optional values",
     ("msg:text", "params"): "two rows, one function",
     ("msgpart:header", "params"): "three rows, one function",
     ("msgpart:text", "params"): "two rows, one function",

@@ -1,7 +1,7 @@
 -- The boundary: how a script's calls reach Python, how they wait, and what objects look like.
 --
 -- The law: what goes into Python goes through `cross`, what comes back through `finish`. Python only ever gets plain
--- values, copies of tables and numbers of objects: a Lua object that Python took out of a coroutine would belong to that
+-- values, copies of tables and numbers of objects or functions: a Lua object that Python took out of a coroutine would belong to that
 -- coroutine and could not be used, nor released, after it; and a Python object in Lua is not safe with lupa (see
 -- host/handles.py). Python answers `true, results...`, OBJECTS, WAIT or `false, message`; a message becomes an error at the script's own line, so no Python exception ever reaches a script. Objects are userdata
 -- (type() says so) with one metatable per class, which scripts may extend through msys.getClassMetaTable().
@@ -15,6 +15,8 @@ local create, raw_resume, yield = coroutine.create, coroutine.resume, coroutine.
 local isyieldable = coroutine.isyieldable
 
 local OBJECTS = "objects" -- Python's first result when there are objects among the others
+local BOUND = "bound" -- Python's first result for an object with a Lua function of its own (closures.lua)
+local OUTCOME = "outcome" -- Python's first result for what a Lua function returned (closures.lua)
 local WAIT = "wait" -- Python's first result when a session has to wait
 local MARK = {} -- what is yielded to the scheduler then; a script can't have it
 host.MARK = MARK
@@ -46,6 +48,7 @@ local function receive(class, number)
   end
   return object
 end
+host.receive = receive
 
 -- Values come in pairs: a class and an object's number, or nil and a plain value.
 local function receive_pairs(count, class, value, ...)
@@ -96,8 +99,8 @@ local function cross_table(value, depth)
 end
 
 -- A script's values as Python gets them, after a mask of those that are numbers of objects: plain values, copies of
--- tables, or the name of a type that stays in Lua.
-local function cross(...)
+-- tables, or what `stays` makes of a value that stays in Lua.
+local function cross_with(stays, ...)
   local count = select("#", ...)
   local values, mask, bit = { ... }, 0, 1
   for i = 1, count do
@@ -108,12 +111,25 @@ local function cross(...)
       if number and i <= 50 then
         values[i], mask = number, mask + bit
       else
-        values[i] = kind == "table" and cross_table(value, 1) or host.opaque(kind)
+        values[i] = kind == "table" and cross_table(value, 1) or stays(kind, value)
       end
     end
     bit = bit * 2
   end
   return mask, unpack(values, 1, count)
+end
+
+local function name_type(kind)
+  return host.opaque(kind)
+end
+
+local function cross(...)
+  return cross_with(name_type, ...)
+end
+
+-- For calls that take functions, which Python then knows by number.
+local function keep(kind, value)
+  return kind == "function" and host.lua_function(host.keep(value)) or host.opaque(kind)
 end
 
 local function finish(ok, ...)
@@ -125,6 +141,12 @@ local function finish(ok, ...)
   end
   if ok == WAIT then
     return finish(suspend(...))
+  end
+  if ok == OUTCOME then
+    return host.outcome(...)
+  end
+  if ok == BOUND then
+    return host.bind(...)
   end
   error(..., 2)
 end
@@ -241,9 +263,10 @@ function host.namespace(path)
   return found
 end
 
-function host.define_function(path, name, call)
+function host.define_function(path, name, call, keeps)
+  local stays = keeps and keep or name_type
   host.namespace(path)[name] = function(...)
-    return finish(call(cross(...)))
+    return finish(call(cross_with(stays, ...)))
   end
 end
 

@@ -139,11 +139,16 @@ local function report(id, co, ok, first, ...)
 end
 
 -- id, instructions left, then "done", results... | "wait", token | "error" or "limit", message, traceback
+-- own: what _TLS is; first: the script's function, where body is one of ours around it.
 local function start(own, instructions, until_, body, ...)
+  return host.start_around(body, own, instructions, until_, body, ...)
+end
+
+function host.start_around(first, own, instructions, until_, body, ...)
   last_id = last_id + 1
   local co = create(body)
-  tasks[last_id], storage[last_id], bodies[last_id] = co, own, body
-  rawset(_G, "_TLS", own)
+  tasks[last_id], storage[last_id], bodies[last_id] = co, own or shared, first
+  rawset(_G, "_TLS", own or shared)
   remaining, deadline, looked = instructions, until_, now()
   return report(last_id, co, raw_resume(co, ...))
 end

@@ -6,6 +6,7 @@ its `run` is called on a pool thread.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -60,12 +61,25 @@ class Elsewhere(Wait):
     failed: Callable[[LumilterError], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Until(Wait):
+    """Something that happens on the Lua thread: a closure ends, a lock gets free.
+
+    begin(answer): called there once the script waits; it returns what is to be done should nobody wait any more.
+    answer(result): called there, later or at once, with what the function returns to the script, or a LumilterError.
+    """
+
+    begin: Callable[[Callable[[Any], None]], Callable[[], None]]
+    kind: str
+
+
 @dataclass(slots=True)
 class Here:
     """What the host knows about the code that is running; a declaration asks for it with `*, here: Here`.
 
     session: None outside sessions. services: the adapters. host: the scripts' generation, for modules. new_id: makes
-    Momentum-style identifiers. turn: another number whenever a script begins, or goes on after it has waited.
+    Momentum-style identifiers. turn: another number whenever a script begins, or goes on after it has waited. output:
+    gets what is printed; None is the log. task: the coroutine (host.tasks.Task).
     """
 
     phase: str = "load"
@@ -75,6 +89,8 @@ class Here:
     host: Any = None
     new_id: Callable[[], str] = str
     turn: int = 0
+    output: Callable[[str], None] | None = None
+    task: Any = None
 
 
 class ZeroBased(list[Any]):
@@ -82,7 +98,34 @@ class ZeroBased(list[Any]):
 
 
 class LuaFunction:
-    """A parameter annotation: a Lua function, kept as it is and only used on the Lua thread."""
+    """A Lua function that a script passed, kept in Lua under a number until the last of these is gone.
+
+    As a parameter annotation it takes functions only. forgotten: takes the numbers that are not needed any more; any
+    thread may drop one of these, the function itself is released on the Lua thread (host.closures).
+    """
+
+    __slots__ = ("_forgotten", "number")
+
+    def __init__(self, number: int, forgotten: deque[int]) -> None:
+        self.number, self._forgotten = number, forgotten
+
+    def __del__(self) -> None:
+        self._forgotten.append(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A result: an object, and the function that from now on lives as long as a script holds that object."""
+
+    owner: Any
+    closure: LuaFunction
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A result: what a Lua function returned, which never leaves Lua; true and its results, or false and its error."""
+
+    of: LuaFunction
 
 
 class LuaValue:

@@ -120,7 +120,7 @@ def stubs() -> str:
             "",
             f"---@class {name}",
             *(f"---@field {f.member} any {_first(f)}" for f in fields),
-            f"local {name} = {{}}",
+            f"local {_local(name)} = {{}}",
         ]
     for path in sorted({f.owner for f in FUNCTIONS.values() if f.kind == "function" and f.owner} | set(CONSTANTS)):
         parts = path.split(".")
@@ -133,7 +133,11 @@ def stubs() -> str:
     for function in FUNCTIONS.values():
         if function.kind != "field":
             place = (
-                f"{function.owner}:" if function.kind == "method" else f"{function.owner}." if function.owner else ""
+                f"{_local(function.owner)}:"
+                if function.kind == "method"
+                else f"{function.owner}."
+                if function.owner
+                else ""
             )
             names = ["..." if p.rest else _parameter(p.name) for p in function.params]
             lines += ["", f"---{_first(function)}"]
@@ -150,6 +154,11 @@ def _first(function: Function) -> str:
 
 def _parameter(name: str) -> str:
     return f"{name}_" if name in ("type", "string", "end", "function") else name
+
+
+def _local(name: str) -> str:
+    """A class as a Lua variable."""
+    return name.replace(".", "_")
 
 
 if __name__ == "__main__":

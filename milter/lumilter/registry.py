@@ -22,9 +22,9 @@ from typing import Any
 
 PHASES = (
     "load", "init", "connect", "ehlo", "mailfrom", "rcptto", "rcptto_list", "data", "data_spool",
-    "data_spool_each_rcpt", "set_binding", "final_validation", "dealloc", "deinit",
+    "data_spool_each_rcpt", "set_binding", "final_validation", "dealloc", "deinit", "timer", "control",
 )  # fmt: skip
-"""Every phase in which a script runs; a hook belongs to one (`session.phases`)."""
+"""Every phase in which a script runs. A hook belongs to one (`session.phases`); "timer" and "control" are no hooks'."""
 
 FOLLOWS = {"data_spool_each_rcpt": ("final_validation",), "rcptto": ("rcptto_list",)}
 """Momentum's table was written before these phases had names: what it allows in the key works in the values too."""
@@ -35,6 +35,7 @@ OBJECTS = {
     "vctx": "validate_context",
     "msg": "ec_message",
     "msgpart": "ec_message_part",
+    "mutex": "thread.mutex",
 }
 """The manual's short names of objects, and the classes behind them."""
 

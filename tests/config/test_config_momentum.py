@@ -54,6 +54,18 @@ def load_momentum(tmp_path: Path):
     return load_it
 
 
+def test_pools_are_taken_where_toml_has_none_of_the_name(load_momentum) -> None:
+    stanzas = (
+        'ThreadPool "DNS" { Concurrency = 3 Backlog = 7 Stack_Size = 65536 }\nThreadPool "io" { concurrency = 9 }\n'
+    )
+    config = load_momentum(stanzas + 'threadpool "Bare" {}\n', '[[pool]]\nname = "IO"\nconcurrency = 2\n')
+    assert [(pool.name, pool.concurrency, pool.backlog) for pool in config.pools] == [
+        ("IO", 2, 1000), ("DNS", 3, 7), ("Bare", 5, 0),
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match=r"ecelerity.conf:1: expected a number for Concurrency, got 'many'"):
+        load_momentum('ThreadPool "x" { Concurrency = many }')
+
+
 def test_scripts_are_taken_and_the_rest_is_skipped(load_momentum, tmp_path: Path) -> None:
     config = load_momentum(WHOLE, '[[script]]\nname = "own"\nsource = "scripts/third.lua"\n')
     assert [(script.name, script.file) for script in config.scripts] == [

@@ -36,6 +36,7 @@ def test_its_settings_are_the_defaults(tmp_path: Path) -> None:
     assert config.routes[0].nexthop == "[192.0.2.30]:2525"
     assert config.datasources[0].name == "customers"
     assert config.series[0].name == "rcpt_valid"
+    assert config.pools[0].name == "IO"
     arrays = {name: () for name, (_, table) in _attributes().items() if table.many}
     assert replace(config, **arrays) == Config(file=config.file)
 

@@ -13,6 +13,7 @@ from lumilter.adapters.dns import FixtureResolver
 from lumilter.calls import Here
 from lumilter.daemon.engine import Conversation, Engine, Setup
 from lumilter.host.host import LuaSettings, Script
+from lumilter.host.pools import PoolSettings
 from lumilter.host.tasks import Limits
 from lumilter.services import Services
 from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
@@ -32,6 +33,8 @@ class Policy:
 
     scripts: Sequence[Path]
     path: tuple[str, ...] = ()
+    pools: tuple[PoolSettings, ...] = ()
+    timer_limits: Limits = field(default_factory=lambda: Limits(20_000_000, 10.0))
     limits: Limits = field(default_factory=lambda: Limits(20_000_000, 10.0))
     max_memory: int = 64 << 20
     allow: frozenset[str] = frozenset()
@@ -45,7 +48,7 @@ class Policy:
     def __enter__(self) -> Policy:
         setup = Setup(
             scripts=[Script(script.stem, str(script)) for script in self.scripts],
-            lua=LuaSettings(self.path, self.max_memory, False, self.allow, self.limits),
+            lua=LuaSettings(self.path, self.max_memory, False, self.allow, self.limits, self.timer_limits, self.pools),
             options=self.options,
             services=self.services,
             routing=self.routing,

@@ -25,11 +25,14 @@ from lumilter.api import (
     objects,
     pbp,
     pcre,
+    thread,
+    threadpool,
+    timer,
     validate_opendkim,
 )
 
 __all__ = [
-    "audit_series", "core", "counter", "db", "dumper", "encodings", "extended_message", "extended_vctx", "gauge_cache",
-    "http_client", "json", "message_content", "message_making", "message_part", "message_routing", "message_sending",
-    "msys", "objects", "pbp", "pcre", "validate_opendkim",
+    "audit_series", "core", "counter", "db", "dumper", "encodings", "extended_message", "extended_vctx",
+    "gauge_cache", "http_client", "json", "message_content", "message_making", "message_part", "message_routing",
+    "message_sending", "msys", "objects", "pbp", "pcre", "thread", "threadpool", "timer", "validate_opendkim",
 ]  # fmt: skip

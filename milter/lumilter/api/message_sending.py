@@ -39,7 +39,7 @@ _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}|\s)*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9
     "msys.parseRFC2822Addresses",
     package="msys",
     phases=CONTENT,
-    also="mailfrom, rcptto, set_binding, connect, ehlo, init, load",
+    also="mailfrom, rcptto, set_binding, connect, ehlo, init, load, timer, control",
 )
 def parse_addresses(addressstring: str, component: str) -> list[str]:
     """That component of every address in the text: all, localpart, user, detail (of user+detail) or domain."""
@@ -221,9 +221,9 @@ def _promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) -
         value = here.session.routing.header(msg.route, msg.priority, Path.parse(recipients[0]).domain)
         if value:
             headers.prepend(routing.HEADER.decode(), [value.decode()])
-        if here.session.shadow:
-            log.info("shadow: a message from <%s> to %s is not sent", sender, ", ".join(recipients))
-            return True
+    if here.host.shadow if here.session is None else here.session.shadow:
+        log.info("shadow: a message from <%s> to %s is not sent", sender, ", ".join(recipients))
+        return True
     content = (headers.to_bytes(), b"\r\n", msg.content.body)
 
     def run(deadline: float) -> bool:

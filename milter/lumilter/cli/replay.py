@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -201,7 +202,7 @@ class _Policy:
 
     def _teardown(self) -> None:
         host = self._engine.host
-        self._engine.call(lambda answer: host.drive(host.teardown(), answer))
+        self._engine.call(lambda answer: host.drive(host.teardown(time.monotonic()), answer))
 
 
 def _compare(file: Path, before: _Policy | None, after: _Policy) -> _Compared:

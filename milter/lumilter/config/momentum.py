@@ -1,7 +1,8 @@
-"""The policy scripts that an existing Momentum configuration loads.
+"""The policy scripts that an existing Momentum configuration loads, and the pools that they use.
 
-The law: of a Momentum configuration only the scriptlet stanzas mean something here; the rest is skipped, and what of a
-scriptlet stanza has no meaning here is noted, never an error. Source: the manual, "scriptlet - Lua Policy Scripts".
+The law: of a Momentum configuration only scriptlet and ThreadPool stanzas mean something here; the rest is skipped, and
+what of a scriptlet stanza has no meaning here is noted, never an error. Source: the manual, "scriptlet - Lua Policy
+Scripts", "threadpool".
 """
 
 from __future__ import annotations
@@ -31,6 +32,15 @@ class Declaration:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadPool:
+    """`ThreadPool "name" { concurrency = 5 backlog = 100 }`; None is what was left out."""
+
+    name: str
+    concurrency: int | None
+    backlog: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """A file, and the files whose includes led to it."""
 
@@ -49,6 +59,7 @@ class Scriptlets:
     """What a configuration loads, in order. notes: "file:line: ..." for what of it has no meaning here."""
 
     scripts: list[Declaration] = field(default_factory=list)
+    pools: list[ThreadPool] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _instance: str | None = None
 
@@ -59,6 +70,8 @@ class Scriptlets:
         for item, place in found._file(_Place(file)):
             if isinstance(item, Stanza) and item.kind.lower() == "scriptlet":
                 found._scriptlet(item, place)
+            elif isinstance(item, Stanza) and item.kind.lower() == "threadpool" and item.names:
+                found._thread_pool(item, place)
         return found
 
     def _file(self, place: _Place) -> Iterator[tuple[Item, _Place]]:
@@ -118,6 +131,15 @@ class Scriptlets:
             elif not (isinstance(item, Option) and item.name.lower() == "enabled"):
                 shown = item.kind if isinstance(item, Stanza) else getattr(item, "name", "")
                 self.notes.append(f"{where.at(item.line)}: {shown} is not known in a scriptlet and has no effect here")
+
+    def _thread_pool(self, stanza: Stanza, place: _Place) -> None:
+        numbers: dict[str, int] = {}
+        for item, where in self._expanded(stanza.body, place):
+            if isinstance(item, Option) and item.name.lower() in ("concurrency", "backlog"):
+                if item.value is None or not item.value.isdecimal():
+                    raise where.error(f"expected a number for {item.name}, got {item.value!r}", item.line)
+                numbers[item.name.lower()] = int(item.value)
+        self.pools.append(ThreadPool(stanza.names[0], numbers.get("concurrency"), numbers.get("backlog")))
 
     def _script(self, stanza: Stanza, place: _Place) -> None:
         if len(stanza.names) != 1:

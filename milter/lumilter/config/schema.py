@@ -41,6 +41,7 @@ from lumilter.config.kinds import (
 )
 from lumilter.config.sections.datasources import Datasource
 from lumilter.config.sections.http import Http
+from lumilter.config.sections.running import Pool, Timers
 from lumilter.config.sections.state import InboundAudit, Series, State
 
 
@@ -75,8 +76,8 @@ class Milter:
     )
     workers: int = key(
         integer(1),
-        "Worker processes, which share the socket. Each has a Lua state of its own: what scripts keep in globals, and "
-        "what they do in timers, exists once in every worker.",
+        "Worker processes, which share the socket. Each has a Lua state of its own: what scripts keep in globals "
+        "exists once in every worker; for timers see [timers] workers.",
         1,
     )
     wire: str = key(
@@ -439,6 +440,8 @@ class Config:
     state: State = table(State)
     inbound_audit: InboundAudit = table(InboundAudit)
     momentum: Momentum = table(Momentum)
+    timers: Timers = table(Timers)
+    pools: tuple[Pool, ...] = tables(Pool, "pool")
     contexts: tuple[Context, ...] = tables(Context, "context")
     bindings: tuple[Binding, ...] = tables(Binding, "binding")
     routes: tuple[Route, ...] = tables(Route, "route")

@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from lumilter.config.bind import Source
-from lumilter.config.momentum import Scriptlets
+from lumilter.config.momentum import Scriptlets, ThreadPool
 from lumilter.config.schema import Config, Script
+from lumilter.config.sections.running import Pool
 from lumilter.errors import ConfigError
 
 _MOMENTUMS_OWN = re.compile(r"msys[./]")
@@ -50,6 +51,7 @@ def with_scripts(config: Config, source: Source) -> Config:
         config = replace(config, lua=replace(config.lua, path=_unique((*config.lua.path, str(file.parent / "?.lua")))))
         found = Scriptlets.read(file)
         notes = found.notes
+        config = replace(config, pools=_pools(config.pools, found.pools))
         for each in found.scripts:
             if _MOMENTUMS_OWN.match(each.source) and not find_module(each.source, config.lua.path):
                 notes.append(f"{each.file}:{each.line}: {each.source} is Momentum's own and not needed here")
@@ -85,6 +87,15 @@ def _add(scripts: dict[str, Script], script: Script, at: tuple[str, int], path: 
 
 def _candidates(name: str, path: Iterable[str]) -> list[str]:
     return [template.replace("?", name.replace(".", "/")) for template in path]
+
+
+def _pools(own: tuple[Pool, ...], momentums: Iterable[ThreadPool]) -> tuple[Pool, ...]:
+    """TOML's pools, then those of Momentum's stanzas that have other names; without a backlog these have no limit."""
+    known = {pool.name.lower(): pool for pool in own}
+    for each in momentums:
+        given = {} if each.concurrency is None else {"concurrency": each.concurrency}
+        known.setdefault(each.name.lower(), Pool(each.name, backlog=each.backlog or 0, **given))
+    return tuple(known.values())
 
 
 def _unique(path: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,6 +39,9 @@ from lumilter.session.shadow import ShadowSession
 from lumilter.session.verdict import Options
 
 log = logging.getLogger(__name__)
+
+_PATIENCE = 10.0
+"""Seconds for closures in pools, where nobody says another time."""
 
 Observer = Callable[[Session, Event, Outcome], None]
 """Called after each event, on the connection's thread, with what was decided."""
@@ -90,7 +94,9 @@ class Engine:
         gc.freeze()
 
     def _make(self, answer: Callable[[Any], None]) -> None:
-        answer(Host(self.setup.lua, self.setup.services, self.loop, self.setup.print_line))
+        host = Host(self.setup.lua, self.setup.services, self.loop, self.setup.print_line)
+        host.shadow = self.setup.all_shadow
+        answer(host)
 
     @property
     def needs(self) -> Needs:
@@ -125,9 +131,10 @@ class Engine:
         """Run something on the loop's thread and wait for its answer."""
         return self.loop.call(begin)
 
-    def stop(self) -> None:
-        """Let the modules tear down, then end the loop."""
-        self.loop.call(lambda answer: self.host.drive(self.host.teardown(), answer))
+    def stop(self, until: float | None = None) -> None:
+        """Let closures end and the modules tear down, then end the loop. until: of time.monotonic(), for closures."""
+        until = time.monotonic() + _PATIENCE if until is None else until
+        self.loop.call(lambda answer: self.host.drive(self.host.teardown(until), answer))
         self._stop_loop()
 
     def _stop_loop(self) -> None:

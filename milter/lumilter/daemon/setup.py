@@ -23,6 +23,7 @@ from lumilter.daemon.mail import Mailer
 from lumilter.daemon.state_directory import rules_of
 from lumilter.daemon.trace import is_of
 from lumilter.host.host import LuaSettings, Script
+from lumilter.host.pools import PoolSettings
 from lumilter.host.tasks import Limits
 from lumilter.services import Mail, NoMail, Services
 from lumilter.session.routing import Routing
@@ -59,13 +60,24 @@ def setup_of(
         datasources=datasources_of(config.datasources, offline),
         state=state or State(rules=rules_of(config)),
     )
-    limits = Limits(lua.instructions or _UNLIMITED, lua.deadline or math.inf)
+    instructions = lua.instructions or _UNLIMITED
     return Setup(
         scripts=[
             Script(script.name, script.file, "" if script.source.endswith(".lua") else script.source.replace("/", "."))
             for script in config.scripts
         ],
-        lua=LuaSettings(lua.path, lua.max_memory, lua.jit, frozenset(lua.allow), limits),
+        lua=LuaSettings(
+            lua.path,
+            lua.max_memory,
+            lua.jit,
+            frozenset(lua.allow),
+            limits=Limits(instructions, lua.deadline or math.inf),
+            timer_limits=Limits(instructions, config.timers.deadline or math.inf),
+            pools=tuple(
+                PoolSettings(pool.name, pool.concurrency, pool.backlog, pool.deadline or math.inf)
+                for pool in config.pools
+            ),
+        ),
         options=Options(
             on_error=OnError(config.policy.on_error),
             on_error_text=config.policy.on_error_text,

@@ -25,6 +25,7 @@ from lumilter.daemon.backoff import Backoff
 from lumilter.daemon.channel import Channel
 from lumilter.daemon.ledger import Ledger
 from lumilter.daemon.state_directory import StateDirectory
+from lumilter.daemon.timekeeper import Timekeeper
 from lumilter.daemon.worker import Worker as Process
 from lumilter.errors import ConfigError, LumilterError
 from lumilter.loop import Loop
@@ -104,6 +105,7 @@ class Supervisor:
         """Called with what a worker says that does not concern the supervisor itself."""
         self.abandon: list[Callable[[], None]] = []
         """Called in a forked worker: close what is not its own."""
+        self.timekeeper = Timekeeper()
         self._inherited = _only(systemd.sockets())
         self._change: Change | None = None
         self._reloads: list[Callable[[str], None]] = []
@@ -289,6 +291,7 @@ class Supervisor:
                     self._drain(old, change.config.workers.drain)
             if change.generation != self.generation:
                 self._adopt(change)
+            self._keep_time()
             change.done("", False)
             self._next()
 
@@ -376,8 +379,16 @@ class Supervisor:
             log.info("worker %d (%d) was told to end", worker.index, worker.pid)
             worker.until = time.monotonic() + self.config.workers.stop + _GRACE
             self._enter(worker, DRAINING)
+            self._keep_time()
             self._next()
+        elif Timekeeper.says(message):
+            self.timekeeper.paused(worker)
+            self._keep_time()
         self.on_message(worker, message)
+
+    def _keep_time(self) -> None:
+        serving = [worker for worker in self.current() if worker.generation == self.generation]
+        self.timekeeper.look(serving, self.workers, self.config.timers.workers == "all")
 
     def _enter(self, worker: Worker, state: str) -> None:
         worker.state = state
@@ -408,6 +419,7 @@ class Supervisor:
             if self.stopping:
                 self._status = 1
         self.ledger.gone(worker)
+        self._keep_time()
         if self._change and worker in self._change.new:
             if self._change.ordered and len(self._change.new) > 1:
                 self._change.new.remove(worker)  # the others serve already

@@ -59,6 +59,7 @@ class PythonWire:
         self._server: MilterServer
         self._engine: Engine
         self._timer: Timer | None = None
+        self._until = 0.0
         self._cut = 0
 
     @property
@@ -88,6 +89,7 @@ class PythonWire:
         return self._cut
 
     def drain(self, until: float, last: bool) -> None:
+        self._until = until
         if self._timer is None:
             self._server.drain(self._drained, last)
         else:
@@ -101,7 +103,7 @@ class PythonWire:
 
     def _drained(self) -> None:
         host = self._engine.host
-        host.drive(host.teardown(), lambda answer: self._loop.stop())
+        host.drive(host.teardown(self._until), lambda answer: self._loop.stop())
 
 
 class LibmilterWire:
@@ -144,7 +146,7 @@ class LibmilterWire:
             max_sessions=limits.sessions,
             refuse=_too_many(self._config),
         )
-        self._engine.stop()
+        self._engine.stop(self._until)
         self._loop.stop()
         return cut
 

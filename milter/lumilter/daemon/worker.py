@@ -7,7 +7,8 @@ The law: it takes orders from nobody but the supervisor at the other end of its 
     {"ready": true}    MTAs are served            {"drain": {"seconds": s, "last": bool}}   end, by then at the latest
     {"failed": {...}}  it could not load, it ends {"beat": true}                            say one at once
     {"beat": {...}}    every second, its figures  {"trace": [...]}, {"record": [...]}       networks of clients
-    {"trace": {...}}   what was asked for
+    {"trace": {...}}   what was asked for         {"timers": bool}                          fire them, or no more
+    {"timers": "paused"}  none of them runs
     {"leaving": true}  somebody else told it to end
 """
 
@@ -145,6 +146,10 @@ class Worker:
             self._tracer.watch(message["trace"])
         if "record" in message:
             self._recorder.watch(message["record"])
+        if message.get("timers") is True and not self._draining:
+            self._engine.host.timers.activate()
+        if message.get("timers") is False:
+            self._engine.host.timers.pause(lambda: self._channel.send({"timers": "paused"}))
 
     def _orphaned(self) -> None:
         if not self._draining:
@@ -160,6 +165,7 @@ class Worker:
         if not self._ready:
             os._exit(0)  # still loading: there is nothing to finish
         self._draining = True
+        self._engine.host.timers.pause(lambda: None)
         mail = self._engine.setup.services.mail
         if isinstance(mail, Mailer):
             self._loop.pool.submit(mail.stop)  # a worker that stays has the outbox from now on

@@ -1,8 +1,8 @@
 """Puts the registry into a Lua state: packages, classes, functions, constants.
 
 The law: a declared body is called in exactly one place, `Bridge._call`. It checks the phase, converts the arguments,
-and answers Lua with `true, results...`, `"objects", pairs...`, `"wait", token` or `false, message`; nothing is raised
-into Lua, and no Python object goes there (see `handles`).
+and answers Lua with `true, results...`, `"objects", pairs...`, `"wait", token`, `"outcome"` or `"bound"` and numbers
+(see `closures`), or `false, message`; nothing is raised into Lua, and no Python object goes there (see `handles`).
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import inspect
 import logging
 import typing
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from lumilter import registry
-from lumilter.calls import Here, Wait
+from lumilter.calls import Bound, Here, LuaFunction, Outcome, Wait
 from lumilter.errors import LimitError, LookupFailed, LumilterError
 from lumilter.host.handles import Handles
 from lumilter.host.state import State
@@ -38,6 +39,8 @@ class Bridge:
         self.here = Here(services=services)
         self._hold = hold
         self.handles = Handles()
+        self.forgotten: deque[int] = deque()
+        """Numbers of Lua functions that nobody here needs any more."""
         self._class_of = {python: name for name, python in registry.CLASSES.items()}
         self._define()
 
@@ -54,6 +57,10 @@ class Bridge:
 
     def answer(self, result: Any) -> tuple[Any, ...]:
         """A body's result as Lua gets it: a tuple is several results."""
+        if isinstance(result, Outcome):
+            return "outcome", result.of.number
+        if isinstance(result, Bound):
+            return ("bound", result.closure.number, *self.pairs((result.owner,)))
         results = result if isinstance(result, tuple) else (result,)
         if any(type(each) in self._class_of for each in results):
             return ("objects", *self.pairs(results))
@@ -81,6 +88,7 @@ class Bridge:
         boot.put = dict.__setitem__
         boot.put_object = lambda table, key, number: table.__setitem__(key, handles.object(number))
         boot.opaque = Opaque
+        boot.lua_function = lambda number: LuaFunction(number, self.forgotten)
         for name in registry.CLASSES:
             boot.define_class(
                 name, self._getter(name), self._setter(name), self._text(name), self._length(name), self._entry(name),
@@ -90,7 +98,7 @@ class Bridge:
             if function.lua:
                 boot.namespace(function.owner)[function.member] = boot[function.lua]
             elif function.kind == "function":
-                boot.define_function(function.owner, function.member, self._call(function))
+                boot.define_function(function.owner, function.member, self._call(function), _keeps(function))
             elif function.kind == "method":
                 boot.define_method(function.owner, function.member, self._call(function))
         for package, values in registry.CONSTANTS.items():
@@ -279,6 +287,12 @@ class Bridge:
             return self._guarded(class_name, lambda: str(target))
 
         return text
+
+
+def _keeps(function: Function) -> bool:
+    """Whether it takes Lua functions."""
+    hints = typing.get_type_hints(function.body).values()
+    return any(LuaFunction in (hint, *typing.get_args(hint)) for hint in hints)
 
 
 def _optional(convert: Callable[[Any], Any], default: Any) -> Callable[[Any], Any]:

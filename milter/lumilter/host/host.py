@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -17,10 +18,14 @@ from typing import Any
 from lumilter.calls import Here
 from lumilter.errors import ScriptError
 from lumilter.host.bridge import Bridge
+from lumilter.host.closures import Closures
 from lumilter.host.drive import Drive, HookEnd, RunLua
+from lumilter.host.pool_figures import figures_text
+from lumilter.host.pools import Pools, PoolSettings
 from lumilter.host.positions import Positions
 from lumilter.host.state import State
 from lumilter.host.tasks import Limits, Tasks
+from lumilter.host.timers import Timers
 from lumilter.host.values import from_wire, to_wire
 from lumilter.loop import Loop
 from lumilter.session import phases
@@ -28,6 +33,9 @@ from lumilter.session.session import Session
 from lumilter.session.steps import HookDone, Module, Pause, Request, RunHook
 
 log = logging.getLogger("lumilter.script")
+
+_LOOK = 0.02
+"""Seconds between two looks at whether closures have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +49,15 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class LuaSettings:
-    """How the Lua state is made; max_memory in bytes."""
+    """How the Lua state is made; max_memory in bytes. limits are those of hooks; pools are besides Momentum's own."""
 
     path: tuple[str, ...] = ()
     max_memory: int = 256 * 1024 * 1024
     jit: bool = False
     allow: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
+    timer_limits: Limits = field(default_factory=Limits)
+    pools: tuple[PoolSettings, ...] = ()
 
 
 class Host:
@@ -66,7 +76,14 @@ class Host:
         self.bridge.here.host = self
         self.new_id = self.bridge.here.new_id = momentum_ids()
         self.tasks.bridge = self.bridge
-        self.state.boot.print = lambda text: echo(self.bridge.here, from_wire(text))
+        self.closures = Closures(self.tasks, self.bridge)
+        self.timers = Timers(loop, self.closures, settings.timer_limits)
+        self.pools = Pools(loop, self.closures, settings.limits.instructions, settings.pools, self.tasks.lookups)
+        self._echo = echo
+        self.state.boot.print = self._print
+        self.state.boot.pool_figures = self._pool_figures
+        self.shadow = False
+        """Nothing that is done outside sessions leaves the machine: everybody is in shadow."""
         self.modules: list[Module] = []
         self.warnings: list[str] = []
         """What was odd while the scripts were loaded; `lumilter check` prints them."""
@@ -75,6 +92,21 @@ class Host:
         self._keys = itertools.count(1)
         self._sessions: dict[Session, int] = {}
         """Sessions that scripts know of, by the number that stands for them in Lua."""
+
+    def _print(self, text: str) -> None:
+        here = self.bridge.here
+        if here.output is None:
+            self._echo(here, from_wire(text))
+        else:
+            here.output(from_wire(text))
+
+    def _pool_figures(self, which: Any) -> tuple[Any, ...]:
+        if not isinstance(which, str | int | float) or isinstance(which, bool):
+            return False, "bad argument #1 to 'msys.threadpool.stat' (name or number of a thread pool expected)"
+        if isinstance(which, float):
+            which = int(which) if math.isfinite(which) else -1
+        figures = self.pools.figures(from_wire(which) if isinstance(which, str) else which)
+        return (True, None) if figures is None else (True, self.state.table(figures), figures_text(figures))
 
     # --- modules -----------------------------------------------------------------------------------------------------
 
@@ -113,8 +145,16 @@ class Host:
                     if done is None or done.value in (None, False):  # the manual's examples return 0: true in Lua
                         raise ScriptError(f"{hook.name} of module {module.name} did not return true")
 
-    def teardown(self) -> Generator[RunHook, HookDone | None, None]:
-        """Let every module put away what it set up; failures are logged."""
+    def teardown(self, until: float) -> Generator[RunHook | Pause, HookDone | None, None]:
+        """Let closures of timers and in pools end, by `until` (of time.monotonic()), then every module tear down.
+
+        No timer fires any more. Failures are logged.
+        """
+        self.timers.close()
+        while (busy := self.timers.running + self.pools.busy) and time.monotonic() < until:
+            yield Pause(_LOOK)
+        if busy:
+            log.warning("%d closures of timers and in pools are given up: they did not end in time", busy)
         for module in self.modules:
             if phases.TEARDOWN.name in module.hooks:
                 try:

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from lumilter.calls import Elsewhere, Here, Job, Sleep, Wait
+from lumilter.calls import Elsewhere, Here, Job, Sleep, Until, Wait
 from lumilter.errors import LimitError, LookupFailed, LumilterError, ScriptError
 from lumilter.host.bridge import Bridge
+from lumilter.host.pool_figures import LOOKUPS, Totals, named_figures
 from lumilter.host.state import MemoryLimit, State
 from lumilter.host.values import from_wire, to_wire
 from lumilter.loop import Loop, Timer
@@ -43,11 +44,13 @@ class Limits:
 class Task:
     """A coroutine that has not ended yet. here: what is true while it runs.
 
-    waited: seconds for each kind of wait; kind, since: of the wait that it is in.
+    limit: the seconds that it was given. waited: seconds for each kind of wait; kind, since: of the wait that it is in;
+    abandon: what is to be done if it does not come to its end. holds: what is to be given back if the task fails.
     """
 
     here: Here
     deadline: float
+    limit: float
     remaining: int
     done: Callable[[tuple[Any, ...]], None]
     failed: Callable[[ScriptError], None]
@@ -56,6 +59,8 @@ class Task:
     kind: str = ""
     since: float = 0.0
     timer: Timer | None = None
+    abandon: Callable[[], None] | None = None
+    holds: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Tasks:
@@ -68,7 +73,7 @@ class Tasks:
         self.bridge: Bridge
         self._held: dict[int, Wait] = {}
         self._last_token = 0
-        self._running: Task | None = None
+        self._lookups = Totals()
         self.waiting = 0
         """Tasks that wait for something."""
         self.jobs = 0
@@ -93,44 +98,55 @@ class Tasks:
         done: Callable[[tuple[Any, ...]], None],
         failed: Callable[[ScriptError], None],
         waited: dict[str, float] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Begin a task; begin(instructions, deadline) calls boot.start or one of its kin.
 
-        waited: is given the seconds that it waits, by Wait.kind.
+        waited: is given the seconds that it waits, by Wait.kind. limits: others than those of hooks.
         """
-        deadline = time.monotonic() + self.limits.deadline
+        limits = limits or self.limits
+        until = time.monotonic() + limits.deadline
         waited = {} if waited is None else waited
-        self._step(Task(here, deadline, self.limits.instructions, done, failed, waited), begin)
+        self._step(Task(here, until, limits.deadline, limits.instructions, done, failed, waited), begin)
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def _step(self, task: Task, move: Callable[[int, float], Any]) -> None:
         """Let the task run until it ends or waits."""
         here = self.bridge.here
-        outer, outer_task = (here.phase, here.module, here.session), self._running
-        here.phase, here.module, here.session = task.here.phase, task.here.module, task.here.session
+        outer = (here.phase, here.module, here.session, here.output, here.task)
+        own = task.here
+        here.phase, here.module, here.session, here.output, here.task = (
+            own.phase, own.module, own.session, own.output, task,
+        )  # fmt: skip
         here.turn += 1
-        self._running = task
         try:
             report = move(task.remaining, task.deadline)
         except MemoryLimit:
             text = f"the Lua state passed its memory limit ({self.state.memory_used} bytes in use)"
-            task.failed(LimitError(text, limit="memory"))
+            self._fail(task, LimitError(text, limit="memory"))
             return
         except Exception as error:  # lupa's own errors: a Lua error outside a coroutine is a fault of ours
-            task.failed(ScriptError(f"internal error: {error}"))
+            self._fail(task, ScriptError(f"internal error: {error}"))
             return
         finally:
-            here.phase, here.module, here.session = outer
+            here.phase, here.module, here.session, here.output, here.task = outer
             here.turn += 1
-            self._running = outer_task
+            forgotten = self.bridge.forgotten
+            while forgotten:
+                self.boot.forget(forgotten.popleft())
         task.id, task.remaining, status, *values = report
         if status == "wait":
             self._wait(task, self._held.pop(values[0]))
         elif status == "done":
             task.done(tuple(values))
         else:
-            task.failed(script_error(values[0], values[1], status == "limit"))
+            self._fail(task, script_error(values[0], values[1], status == "limit"))
+
+    def _fail(self, task: Task, error: ScriptError) -> None:
+        for give_back in task.holds:
+            give_back()
+        task.failed(error)
 
     def _resume(self, task: Task, *values: Any) -> None:
         self._step(task, lambda instructions, deadline: self.boot.resume(task.id, instructions, deadline, *values))
@@ -147,19 +163,33 @@ class Tasks:
             future = self._submit(wait, task.deadline)
             future.add_done_callback(lambda f: self.loop.post(lambda: self._finished(task, wait, f)))
         task.timer = self.loop.at(task.deadline, lambda: self._expire(task))
+        if isinstance(wait, Until):
+            task.abandon = wait.begin(lambda result: self.loop.post(lambda: self._happened(task, result)))
 
     def _submit(self, job: Job | Elsewhere, until: float) -> Future[Any]:
         self.jobs += 1
+        totals, begun, threads = self._lookups, time.monotonic(), self.loop.pool_size
+        totals.began += 1
+        totals.running += min(self.jobs, threads)
+        totals.saturated += self.jobs >= threads
         try:
             future = self.loop.pool.submit(job.run, until) if isinstance(job, Job) else job.start(until)
         except RuntimeError as error:  # the system has no thread left
             future = Future()
             future.set_exception(error)
-        future.add_done_callback(lambda f: self.loop.post(self._job_ended))
+        future.add_done_callback(lambda f: self.loop.post(lambda: self._job_ended(begun)))
         return future
 
-    def _job_ended(self) -> None:
+    def _job_ended(self, begun: float) -> None:
         self.jobs -= 1
+        self._lookups.ended += 1
+        self._lookups.seconds += time.monotonic() - begun
+
+    def lookups(self) -> dict[str, Any]:
+        """Figures of the pool in which jobs run."""
+        threads = self.loop.pool_size
+        running = min(self.jobs, threads)
+        return named_figures(LOOKUPS, self._lookups, threads, running, self.jobs - running)
 
     def _waited(self, task: Task, outcome: str) -> None:
         seconds = time.monotonic() - task.since
@@ -178,6 +208,14 @@ class Tasks:
     def _finished(self, task: Task, job: Job | Elsewhere, future: Future[Any]) -> None:
         if task.timer is not None:  # its deadline has not passed
             self._wake(task, self._result(job, future), outcome_of(future))
+
+    def _happened(self, task: Task, result: Any) -> None:
+        if task.timer is None:  # its deadline has passed
+            return
+        task.abandon = None
+        failed = isinstance(result, LumilterError)
+        values = (False, to_wire(str(result))) if failed else self.bridge.answer(result)
+        self._wake(task, values, "error" if failed else "ok")
 
     def _result(self, job: Job | Elsewhere, future: Future[Any]) -> tuple[Any, ...]:
         """What the end of work means to the script: results, `nil, message`, or an error."""
@@ -204,13 +242,16 @@ class Tasks:
         task.timer = None
         self.waiting -= 1
         self._waited(task, "deadline")
+        abandon, task.abandon = task.abandon, None
+        if abandon is not None:
+            abandon()
         trace = from_wire(self.boot.cancel(task.id))
-        text = f"the hook passed its deadline ({self.limits.deadline:g} s) while it waited"
-        task.failed(LimitError(text, *script_position(trace), trace, "deadline"))
+        text = f"the hook passed its deadline ({task.limit:g} s) while it waited"
+        self._fail(task, LimitError(text, *script_position(trace), trace, "deadline"))
 
     def _block(self, token: int) -> tuple[Any, ...]:
         """Wait where Lua can't yield: the Lua thread stands still, within the task's deadline."""
-        wait, task = self._held.pop(token), self._running
+        wait, task = self._held.pop(token), self.bridge.here.task
         if task is None:
             return self._blocked(wait, 0.0)[0]
         task.kind, task.since = wait.kind, time.monotonic()
@@ -226,6 +267,9 @@ class Tasks:
                 time.sleep(min(left, _SIGN_OF_LIFE))
                 self.loop.alive()
             return (True,), "ok"
+        if isinstance(wait, Until):
+            text = f"can't wait for a {wait.kind} where msys.asyncOk() is false: no other script could run meanwhile"
+            return (False, text), "error"
         assert isinstance(wait, Job | Elsewhere)
         future = self._submit(wait, until)
         while (left := until - time.monotonic()) > 0:

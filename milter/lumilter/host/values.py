@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lumilter.calls import ZeroBased
+from lumilter.calls import LuaFunction, ZeroBased
 from lumilter.registry import CLASSES
 
 Converter = Callable[[Any], Any]
@@ -56,12 +56,17 @@ def type_name(value: Any) -> str:
     """Lua's name for the type of a value that came from Lua."""
     if isinstance(value, Opaque):
         return value.kind
-    names = {type(None): "nil", bool: "boolean", int: "number", float: "number", str: "string", Table: "table"}
+    names = {
+        type(None): "nil", bool: "boolean", int: "number", float: "number", str: "string", Table: "table",
+        LuaFunction: "function",
+    }  # fmt: skip
     return names.get(type(value)) or _class_name(type(value))
 
 
 def _class_name(python: type) -> str:
     """A script's name for objects of that type: what msys.type() says."""
+    if python is LuaFunction:
+        return "function"
     return next((name for name, known in CLASSES.items() if known is python), "userdata")
 
 

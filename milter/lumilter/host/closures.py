@@ -1,0 +1,76 @@
+"""Lua functions that scripts passed (calls.LuaFunction), run as tasks of their own: timers, pools, console commands.
+
+The law: on the Lua thread. What is known of the code while it runs, and its limits, come from whoever starts it; an
+error that nobody waits for is logged here, with script and line, and touches no session.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lumilter.calls import Here, LuaFunction
+from lumilter.errors import ScriptError
+from lumilter.host.bridge import Bridge
+from lumilter.host.tasks import Limits, Tasks
+
+log = logging.getLogger("lumilter.script")
+
+
+class Closures:
+    """Starts the functions that one Lua state keeps. on_error: is told of each one that failed by itself."""
+
+    def __init__(self, tasks: Tasks, bridge: Bridge) -> None:
+        self._tasks, self._bridge = tasks, bridge
+        self.on_error: Callable[[str, ScriptError], None] = lambda what, error: None
+
+    def run(
+        self,
+        what: str,
+        closure: LuaFunction,
+        here: Here,
+        limits: Limits,
+        ended: Callable[[ScriptError | None], None] = lambda error: None,
+        args: Sequence[Any] = (),
+    ) -> None:
+        """Run it by itself; ended is told how. what: what the log calls it, "timer cleanup"."""
+
+        def failed(error: ScriptError) -> None:
+            error.module = here.module
+            fields = {"module": here.module, "phase": here.phase, "script": error.script, "line": error.line}
+            log.error("%s: %s", what, error, extra={"fields": fields})
+            if error.traceback:
+                log.debug("%s", error.traceback)
+            self.on_error(here.module, error)
+            ended(error)
+
+        self._start(closure, False, here, limits, lambda: ended(None), failed, args)
+
+    def call(
+        self, closure: LuaFunction, here: Here, limits: Limits, ended: Callable[[ScriptError | None], None]
+    ) -> None:
+        """Run it for somebody who waits: its calls.Outcome is there once ended gets None; an error is a limit's."""
+        self._start(closure, True, here, limits, lambda: ended(None), ended, ())
+
+    def _start(
+        self,
+        closure: LuaFunction,
+        awaited: bool,
+        here: Here,
+        limits: Limits,
+        done: Callable[[], None],
+        failed: Callable[[ScriptError], None],
+        args: Sequence[Any],
+    ) -> None:
+        start, number, pairs = self._bridge.boot.start_closure, closure.number, tuple(self._bridge.pairs(args))
+
+        def begin(instructions: int, deadline: float) -> Any:
+            return start(number, awaited, instructions, deadline, *pairs)
+
+        def returned(values: tuple[Any, ...]) -> None:
+            nonlocal closure
+            del closure  # it was needed up to here
+            done()
+
+        self._tasks.start(begin, here, returned, failed, limits=limits)

@@ -17,6 +17,7 @@
     ├── MimeError            a change to a MIME tree that can't be made (session.mime)
     ├── SendError            a mail server is away or refuses everything (adapters.smtp)
     ├── OutboxError          a promised message can't be put on disk (adapters.outbox_store)
+    ├── ScanError            a scanner gave no answer (adapters.scanners.contract)
     ├── SentError            who was served can't be remembered (adapters.sent)
     ├── StateError           counters and locks can't be reached, or there is no room for more (state.contract)
     ├── AddressError         a script named an address or network that is none (state.keys)

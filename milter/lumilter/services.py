@@ -15,6 +15,7 @@ from lumilter.adapters.dns import Lookup, Resolver
 from lumilter.adapters.http import Web, WebClient
 from lumilter.adapters.pcre import Limits as PcreLimits
 from lumilter.adapters.signatures.service import Signatures
+from lumilter.adapters.scanners.service import Scanners
 from lumilter.errors import LumilterError
 from lumilter.state.state import State
 
@@ -88,6 +89,7 @@ class Services:
 
     mail: sends mail. web: makes HTTP requests. datasources: databases, directories and files by name.
     signatures: DKIM and kin. state: counters, windows, gauges, locks.
+    scanners: virus scanners and spam filters.
     """
 
     resolver: Lookup = field(default_factory=Resolver)
@@ -99,3 +101,4 @@ class Services:
     datasources: Datasources = field(default_factory=Datasources)
     signatures: Signatures = field(default_factory=Signatures)
     state: State = field(default_factory=State)
+    scanners: Scanners = field(default_factory=Scanners)

@@ -20,6 +20,7 @@ from support.http_server import HttpServer, http_server
 from support.lua_datasources import datasources
 from support.mailbox import Mailbox
 from support.policy import Policy
+from support.scanners import programs
 
 LUA = Path(__file__).parents[1] / "lua"
 
@@ -99,7 +100,8 @@ def run(script: Path) -> Policy:
     web = WebClient(Settings(proxy=web_server().url))
     with datasources() as databases:
         services = Services(
-            FixtureResolver(NAMES), hostname="mx.example.com", mail=Mailbox(), web=web, datasources=databases
+            FixtureResolver(NAMES), hostname="mx.example.com", mail=Mailbox(), web=web, datasources=databases,
+            scanners=programs(),
         )
         with Policy([script], path=(f"{LUA}/?.lua",), services=services, routing=ROUTING) as running:
             for events in (ORDINARY, BOUNCE):

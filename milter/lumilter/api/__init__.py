@@ -6,6 +6,7 @@ an adapter or the session.
 
 from lumilter.api import (
     audit_series,
+    av,
     core,
     counter,
     db,
@@ -32,7 +33,7 @@ from lumilter.api import (
 )
 
 __all__ = [
-    "audit_series", "core", "counter", "db", "dumper", "encodings", "extended_message", "extended_vctx",
+    "audit_series", "av", "core", "counter", "db", "dumper", "encodings", "extended_message", "extended_vctx",
     "gauge_cache", "http_client", "json", "message_content", "message_making", "message_part", "message_routing",
     "message_sending", "msys", "objects", "pbp", "pcre", "thread", "threadpool", "timer", "validate_opendkim",
 ]  # fmt: skip

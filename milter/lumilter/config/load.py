@@ -17,6 +17,7 @@ from lumilter.config.bind import Source, bind
 from lumilter.config.lines import key_lines
 from lumilter.config.schema import Config
 from lumilter.config.scripts import with_scripts
+from lumilter.config.sections import scanners
 from lumilter.errors import ConfigError
 
 _AT_LINE = re.compile(r"(.*?) \(at line (\d+), column \d+\)", re.DOTALL)
@@ -27,6 +28,7 @@ def load(path: str | os.PathLike[str]) -> Config:
     file = os.fspath(path)
     data, source = _parse(file)
     config = with_scripts(replace(bind(Config, data, source), file=file), source)
+    scanners.check(config.scanners, config.antivirus, config.engines, source)
     if config.scripts:
         return config
     return replace(config, warnings=(f"{file}:1: no script is configured: every message passes unchanged",))

@@ -43,6 +43,7 @@ from lumilter.config.sections.datasources import Datasource
 from lumilter.config.sections.http import Http
 from lumilter.config.sections.running import Pool, Timers
 from lumilter.config.sections.state import InboundAudit, Series, State
+from lumilter.config.sections.scanners import Antivirus, Engines, Scanner
 
 
 def _target(value: object) -> object:
@@ -439,9 +440,12 @@ class Config:
     routing: Routing = table(Routing)
     state: State = table(State)
     inbound_audit: InboundAudit = table(InboundAudit)
+    antivirus: Antivirus = table(Antivirus)
+    engines: Engines = table(Engines)
     momentum: Momentum = table(Momentum)
     timers: Timers = table(Timers)
     pools: tuple[Pool, ...] = tables(Pool, "pool")
+    scanners: tuple[Scanner, ...] = tables(Scanner, "scanner")
     contexts: tuple[Context, ...] = tables(Context, "context")
     bindings: tuple[Binding, ...] = tables(Binding, "binding")
     routes: tuple[Route, ...] = tables(Route, "route")

@@ -21,6 +21,7 @@ from lumilter.daemon.datasources import datasources_of
 from lumilter.daemon.engine import Observer, Setup
 from lumilter.daemon.mail import Mailer
 from lumilter.daemon.state_directory import rules_of
+from lumilter.daemon.scanning import scanners_of
 from lumilter.daemon.trace import is_of
 from lumilter.host.host import LuaSettings, Script
 from lumilter.host.pools import PoolSettings
@@ -59,6 +60,7 @@ def setup_of(
         web=web or WebClient(web_settings(config)),
         datasources=datasources_of(config.datasources, offline),
         state=state or State(rules=rules_of(config)),
+        scanners=scanners_of(config),
     )
     instructions = lua.instructions or _UNLIMITED
     return Setup(

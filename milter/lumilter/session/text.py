@@ -30,12 +30,16 @@ SEVEN, EIGHT, BASE64, QUOTED = "7bit", "8bit", "base64", "quoted-printable"
 
 def transfer_decoded(part: Part) -> Buffer:
     """A leaf's body without its transfer encoding; what is not well-formed is skipped."""
-    encoding = part.encoding
+    return decoded(part.body, part.encoding)
+
+
+def decoded(body: Buffer, encoding: str) -> Buffer:
+    """A body without its transfer encoding, as Part.encoding names it; any thread."""
     if encoding == BASE64:
-        return _from_base64(part.body)
+        return _from_base64(body)
     if encoding == QUOTED:
-        return binascii.a2b_qp(part.body)
-    return part.body
+        return binascii.a2b_qp(body)
+    return body
 
 
 def _from_base64(body: Buffer) -> bytes:

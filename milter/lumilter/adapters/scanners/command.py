@@ -1,0 +1,142 @@
+"""A program as a scanner: it reads the message from its standard input or from a file, and answers by its exit status.
+
+The law: an argument list and no shell, an environment of our own, a process group that is ended as a whole by the
+deadline, and an output of which only the beginning is looked at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+import resource
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import IO, Any
+
+from lumilter.adapters.scanners.contract import Result, Sample, ScanError, Verdict
+from lumilter.adapters.scanners.link import printable
+
+KIND = "command"
+FILE = "{file}"
+"""What stands for the name of the message's file among the arguments."""
+
+_OUTPUT = 1 << 16
+"""Bytes of output that are kept."""
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+
+
+class Command:
+    """The engine. infected: exit statuses; threat: a regular expression with one group; memory: bytes, 0 no limit."""
+
+    kind = KIND
+    messages_only = False
+    wants_envelope = False
+
+    def __init__(self, arguments: tuple[str, ...], infected: tuple[int, ...], threat: str, memory: int) -> None:
+        self._arguments, self._infected, self._memory = arguments, infected, memory
+        self._threat = re.compile(threat or "(?!)")
+
+    def scan(self, sample: Sample, server: Any, deadline: float) -> Result:
+        """See contract.Engine; there is no server."""
+        with contextlib.ExitStack() as stack:
+            arguments, chunks = list(self._arguments), sample.chunks()
+            if any(FILE in argument for argument in arguments):
+                file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="lumilter-scan-"))
+                file.writelines(chunks)
+                file.flush()
+                arguments = [argument.replace(FILE, file.name) for argument in arguments]
+                chunks = iter(())
+            status, output = self._run(arguments, chunks, deadline)
+        return self._result(status, output)
+
+    def _result(self, status: int, output: bytes) -> Result:
+        text = output.decode("utf-8", "replace")
+        if status == 0:
+            return Result(Verdict.CLEAN, code="0")
+        if status in self._infected:
+            found = self._threat.search(text)
+            name = printable((found[1] or "").encode()) if found else ""
+            return Result(Verdict.INFECTED, name or "unnamed", code=str(status))
+        how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        raise ScanError("nonsense" if status < 0 else "refused", f"{how}: {printable(output)}".rstrip(": "))
+
+    def _run(self, arguments: list[str], chunks: Iterator[memoryview], deadline: float) -> tuple[int, bytes]:
+        """Exit status (below 0: the signal) and the beginning of what it wrote."""
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+            bufsize=0,
+        )
+        try:
+            self._limit(process.pid, deadline)
+            output = _talk(process, chunks, deadline)
+            return process.wait(max(0.0, deadline - time.monotonic())), output
+        except subprocess.TimeoutExpired:
+            raise TimeoutError from None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what it started, too
+            process.wait()
+            for stream in (process.stdin, process.stdout):
+                assert stream is not None
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def _limit(self, process: int, deadline: float) -> None:
+        seconds = math.ceil(max(1.0, deadline - time.monotonic()))
+        limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_CPU: seconds}
+        if self._memory:
+            limits[resource.RLIMIT_AS] = self._memory
+        with contextlib.suppress(ProcessLookupError):
+            for what, most in limits.items():
+                hard = resource.prlimit(process, what)[1]
+                most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+                resource.prlimit(process, what, (most, most))
+
+
+def _talk(process: subprocess.Popen[bytes], chunks: Iterator[memoryview], deadline: float) -> bytes:
+    """Write the chunks and read the output until it ends. Raises TimeoutError."""
+    assert process.stdin is not None and process.stdout is not None
+    output = bytearray()
+    with selectors.DefaultSelector() as ready:
+        for stream, event in ((process.stdin, selectors.EVENT_WRITE), (process.stdout, selectors.EVENT_READ)):
+            os.set_blocking(stream.fileno(), False)
+            ready.register(stream, event)
+        unwritten = next(chunks, memoryview(b""))
+        while process.stdout in (key.fileobj for key in ready.get_map().values()):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            for key, _ in ready.select(left):
+                if key.fileobj is process.stdin:
+                    left_over = _written(process.stdin, unwritten)
+                    unwritten = left_over or next(chunks, memoryview(b""))
+                    if left_over is None or not unwritten:
+                        ready.unregister(process.stdin)
+                        process.stdin.close()
+                elif piece := os.read(process.stdout.fileno(), _OUTPUT):
+                    output += piece[: _OUTPUT - len(output)]
+                else:
+                    ready.unregister(process.stdout)
+    return bytes(output)
+
+
+def _written(stream: IO[bytes], data: memoryview) -> memoryview | None:
+    """What is left of the data; None where the program reads no more."""
+    try:
+        return data[os.write(stream.fileno(), data) :]
+    except BlockingIOError:
+        return data
+    except BrokenPipeError:
+        return None

@@ -1,0 +1,195 @@
+"""A connection to a scanner, bounded in time and size.
+
+The law: every operation ends by the deadline, however slowly the other side sends or takes. An answer may come before
+all was sent: then nothing more is sent, and it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import select
+import socket
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from lumilter.adapters.scanners.contract import ScanError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+LINE = 16_384
+"""Bytes that a line of an answer may have."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+class Address(Protocol):
+    """Where a scanner listens (lumilter.config.address.SocketAddress)."""
+
+    @property
+    def family(self) -> str:
+        """ "unix", "inet" or "inet6"."""
+
+    @property
+    def path(self) -> str:
+        """Of a Unix socket."""
+
+    @property
+    def host(self) -> str:
+        """A name or an address."""
+
+    @property
+    def port(self) -> int:
+        """1 to 65535."""
+
+
+class Link:
+    """Connects at once. deadline: a time.monotonic() value. Every method raises OSError, or ScanError for nonsense."""
+
+    def __init__(self, address: Address, deadline: float) -> None:
+        self._deadline = deadline
+        self.sock = self._connected(address)
+        self.reader = io.BufferedReader(_Raw(self))
+
+    def __enter__(self) -> Link:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.sock.close()
+
+    def hang_up(self) -> None:
+        """End what is going on in other threads."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+    # --- sending -----------------------------------------------------------------------------------------------------
+
+    def sendall(self, data: bytes | memoryview) -> None:
+        """Send all of it."""
+        self.sock.settimeout(self.left())
+        self.sock.sendall(data)
+
+    def deliver(self, chunks: Iterable[bytes | memoryview]) -> bool:
+        """Send one chunk after the other; False, once the other side has answered or stopped to listen.
+
+        Of an iterator, what was not sent is still in it then, unless the connection is gone.
+        """
+        ready = select.poll()
+        ready.register(self.sock, select.POLLIN)
+        left = iter(chunks)
+        while not ready.poll(0):
+            chunk = next(left, None)
+            if chunk is None:
+                return True
+            try:
+                self.sendall(chunk)
+            except (BrokenPipeError, ConnectionResetError):
+                return False
+        return False
+
+    def end(self) -> None:
+        """Nothing more will be sent."""
+        self.sock.shutdown(socket.SHUT_WR)
+
+    # --- reading -----------------------------------------------------------------------------------------------------
+
+    def line(self) -> bytes:
+        """The next line without its end. Raises ScanError where there is none."""
+        found = self.reader.readline(LINE + 1)
+        if not found:
+            raise ScanError("nonsense", "the connection was closed before the answer")
+        if not found.endswith(b"\n"):
+            raise ScanError("nonsense", f"half an answer, or more than a line: {printable(found)}")
+        return found.rstrip(b"\r\n")
+
+    def fields(self, most: int = 100) -> dict[str, str]:
+        """Lines of "name: value" up to an empty one; names in lower case. Raises ScanError."""
+        found: dict[str, str] = {}
+        last = ""
+        for _ in range(most):
+            line = self.line()
+            if not line:
+                return found
+            name, colon, value = line.partition(b":")
+            if last and line[:1] in (b" ", b"\t"):
+                found[last] = f"{found[last]} {printable(line, LINE)}"
+            elif colon:
+                last = printable(name).lower()
+                found[last] = printable(value, LINE)
+            else:
+                raise ScanError("nonsense", f"a field without a colon: {printable(line)}")
+        raise ScanError("nonsense", f"more than {most} lines of fields")
+
+    def rest(self, most: int) -> bytes:
+        """Everything up to the end of the connection. Raises ScanError beyond that many bytes."""
+        found = self.reader.read(most + 1)
+        if len(found) > most:
+            raise ScanError("nonsense", f"more than {most} bytes")
+        return found
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """What http.client reads from."""
+        return self.reader  # type: ignore[return-value]  # it is one of a raw file of ours
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    def left(self) -> float:
+        """Seconds; raises TimeoutError when there are none."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        return left
+
+    def _connected(self, address: Address) -> socket.socket:
+        if address.family == "unix":
+            return self._open(socket.AF_UNIX, address.path)
+        family = socket.AF_INET6 if address.family == "inet6" else socket.AF_INET
+        error: OSError = ConnectionError("no address")
+        for *_, place in socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM):
+            try:
+                sock = self._open(family, place)
+            except TimeoutError:
+                raise
+            except OSError as failed:
+                error = failed
+                continue
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        raise error
+
+    def _open(self, family: socket.AddressFamily, place: object) -> socket.socket:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(self.left())
+            sock.connect(place)  # type: ignore[arg-type]
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+class _Raw(io.RawIOBase):
+    """A link's socket as a file that is read by the deadline."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        self._link.sock.settimeout(self._link.left())
+        return self._link.sock.recv_into(buffer)
+
+
+def printable(text: bytes, longest: int = 200) -> str:
+    """A server's text on one line: control characters are blanks, what is not UTF-8 is "\\ufffd", the rest is cut."""
+    shown = _CONTROL.sub(" ", text[: longest * 4].decode("utf-8", "replace")).strip()
+    return shown if len(shown) <= longest else f"{shown[:longest]}..."

@@ -1,0 +1,62 @@
+"""From the scanners' tables to the scanners.
+
+The law: as in `setup`, whose part this is: every key that matters is read here, once.
+"""
+
+from __future__ import annotations
+
+from lumilter.adapters.scanners.kinds import KINDS, Special
+from lumilter.adapters.scanners.scanner import Scanner, Terms
+from lumilter.adapters.scanners.service import Antivirus, Scanners
+from lumilter.config import Config
+from lumilter.config.sections.scanners import ANTIVIRUS, USUAL
+from lumilter.config.sections.scanners import Scanner as Table
+
+
+def scanners_of(config: Config) -> Scanners:
+    """The scanners of a configuration; nothing is connected yet."""
+    settings, engines = config.antivirus, config.engines
+    return Scanners(
+        by_name={table.name: _scanner(table) for table in config.scanners},
+        antivirus=Antivirus(
+            engines=settings.engines or tuple(table.name for table in config.scanners if table.kind in ANTIVIRUS),
+            action=settings.action,
+            context_variable=settings.context_variable,
+            skip_context_variable=settings.skip_context_variable,
+            error_code=settings.error_code,
+        ),
+        serves={
+            "brightmail": engines.brightmail,
+            "symantec_beik": engines.symantec_beik,
+            "cloudmark": engines.cloudmark,
+            "commtouch": engines.commtouch,
+            "expurgate": engines.expurgate,
+            "spamc": engines.spamc,
+        },
+        minimum_score=engines.minimum_score,
+    )
+
+
+def _scanner(table: Table) -> Scanner:
+    special = Special(
+        service=table.service,
+        method=table.method,
+        user=table.user,
+        password=table.password,
+        command=table.command,
+        infected=table.infected,
+        threat=table.threat,
+        memory=table.memory,
+    )
+    terms = Terms(
+        timeout=table.timeout,
+        retries=table.retries,
+        concurrency=table.concurrency,
+        size_limit=table.size_limit,
+        cache=table.cache,
+        cache_time=table.cache_time,
+        failures=table.failures,
+        pause=table.pause,
+    )
+    servers = table.servers or ((USUAL[table.kind],) if table.kind in USUAL else ("",))
+    return Scanner(table.name, KINDS[table.kind](special), servers, terms)

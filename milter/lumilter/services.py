@@ -14,8 +14,8 @@ from lumilter.adapters.datasources.service import Datasources
 from lumilter.adapters.dns import Lookup, Resolver
 from lumilter.adapters.http import Web, WebClient
 from lumilter.adapters.pcre import Limits as PcreLimits
-from lumilter.adapters.signatures.service import Signatures
 from lumilter.adapters.scanners.service import Scanners
+from lumilter.adapters.signatures.service import Signatures
 from lumilter.errors import LumilterError
 from lumilter.state.state import State
 

@@ -100,7 +100,11 @@ def run(script: Path) -> Policy:
     web = WebClient(Settings(proxy=web_server().url))
     with datasources() as databases:
         services = Services(
-            FixtureResolver(NAMES), hostname="mx.example.com", mail=Mailbox(), web=web, datasources=databases,
+            FixtureResolver(NAMES),
+            hostname="mx.example.com",
+            mail=Mailbox(),
+            web=web,
+            datasources=databases,
             scanners=programs(),
         )
         with Policy([script], path=(f"{LUA}/?.lua",), services=services, routing=ROUTING) as running:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from lumilter.adapters.scanners.contract import Envelope, Result, Sample, ScanError, Verdict
@@ -72,9 +73,11 @@ def _lasting(piece: bytes | memoryview) -> bytes | memoryview:
 
 def ask(scanner: Scanner, sample: Sample, told: Callable[[Answer], Any]) -> Elsewhere:
     """A scan; told: makes what the script gets of the answer, on the Lua thread."""
-    return Elsewhere(
-        lambda deadline: scanner.pool.submit(scanner.scan, sample, deadline), "scan", told, lambda error: told(_kept(error))
-    )
+
+    def start(deadline: float) -> Future[Result]:
+        return scanner.pool.submit(scanner.scan, sample, deadline)
+
+    return Elsewhere(start, "scan", told, lambda error: told(_kept(error)))
 
 
 def ask_all(

@@ -42,8 +42,8 @@ from lumilter.config.kinds import (
 from lumilter.config.sections.datasources import Datasource
 from lumilter.config.sections.http import Http
 from lumilter.config.sections.running import Pool, Timers
-from lumilter.config.sections.state import InboundAudit, Series, State
 from lumilter.config.sections.scanners import Antivirus, Engines, Scanner
+from lumilter.config.sections.state import InboundAudit, Series, State
 
 
 def _target(value: object) -> object:

@@ -102,6 +102,16 @@ msys = {}
 
 msys.audit_series = {}
 
+msys.av = {}
+msys.av.EC_AV_CLEAN = 0
+msys.av.EC_AV_INFECTED = 1
+msys.av.EC_AV_UNSCANNABLE = 2
+msys.av.EC_AV_ERROR = 3
+msys.av.EC_AV_NO_ENGINE = 4
+msys.av.EC_AV_NAME_TOO_LONG = 5
+msys.av.EC_AV_PART_IS_CONTAINER = 6
+msys.av.EC_AV_NOT_SUITABLE_FOR_STREAMING = 7
+
 msys.base64 = {}
 
 msys.core = {}
@@ -263,6 +273,21 @@ function msys.audit_series.count(name, options) end
 ---@param name any
 ---@param key? any
 function msys.audit_series.remove_item(name, key) end
+
+---The names of the scanners that msys.av asks, in that order.
+function msys.av.engines() end
+
+---Let one engine, or all up to the first that finds something, scan a message as it stands.
+---@param av_engine_name? any
+---@param msg? any
+---@param validate_context? any
+function msys.av.scan(av_engine_name, msg, validate_context) end
+
+---As msys.av.scan, for what is in one part, without its transfer encoding.
+---@param msg_part any
+---@param av_engine_name? any
+---@param validate_context? any
+function msys.av.scan_part(msg_part, av_engine_name, validate_context) end
 
 ---Replace the contents (manual, `msys.registerModule`, "Hook Points").
 ---@param value any

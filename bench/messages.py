@@ -3,8 +3,8 @@
     .venv/bin/python -m bench.messages [--write]     # as root or not; prints the tables, or renews bench/MESSAGES.md
 
 The law: one worker, the Python wire on a Unix socket, a client that checks every answer; a cell is the median of
-rounds. Memory is the peak of resident memory (VmHWM, reset before each message) less what the idle worker held, over the size
-of the message. Splitting goes to a sink that answers at once, so it is lumilter's own cost.
+rounds. Memory is the peak of resident memory (VmHWM, reset before each message) less what the idle worker held, over
+the size of the message. Splitting goes to a sink that answers at once, so it is lumilter's own cost.
 """
 
 from __future__ import annotations

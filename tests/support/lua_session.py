@@ -15,6 +15,7 @@ from lumilter.adapters.http import Settings, WebClient
 from lumilter.services import Services
 from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Rcpt
 from lumilter.session.routing import Routing
+from lumilter.state.state import Rules, State
 from support import rfc8463
 from support.http_server import HttpServer, http_server
 from support.lua_datasources import datasources
@@ -106,6 +107,7 @@ def run(script: Path) -> Policy:
             web=web,
             datasources=databases,
             scanners=programs(),
+            state=State(rules=Rules(monitors={"60,1": (60, 1), "3600,6": (3600, 6)})),
         )
         with Policy([script], path=(f"{LUA}/?.lua",), services=services, routing=ROUTING) as running:
             for events in (ORDINARY, BOUNCE):

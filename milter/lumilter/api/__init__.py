@@ -5,6 +5,7 @@ an adapter or the session.
 """
 
 from lumilter.api import (
+    audit,
     audit_series,
     av,
     core,
@@ -17,6 +18,7 @@ from lumilter.api import (
     gauge_cache,
     http_client,
     json,
+    locks,
     message_content,
     message_making,
     message_part,
@@ -33,7 +35,8 @@ from lumilter.api import (
 )
 
 __all__ = [
-    "audit_series", "av", "core", "counter", "db", "dumper", "encodings", "extended_message", "extended_vctx",
-    "gauge_cache", "http_client", "json", "message_content", "message_making", "message_part", "message_routing",
-    "message_sending", "msys", "objects", "pbp", "pcre", "thread", "threadpool", "timer", "validate_opendkim",
+    "audit", "audit_series", "av", "core", "counter", "db", "dumper", "encodings", "extended_message", "extended_vctx",
+    "gauge_cache", "http_client", "json", "locks", "message_content", "message_making", "message_part",
+    "message_routing", "message_sending", "msys", "objects", "pbp", "pcre", "thread", "threadpool", "timer",
+    "validate_opendkim",
 ]  # fmt: skip

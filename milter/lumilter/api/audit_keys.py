@@ -12,7 +12,7 @@ from typing import Any
 from lumilter.calls import Here
 from lumilter.errors import LumilterError
 from lumilter.session.mail import AcceptConstruct, Endpoint
-from lumilter.state.contract import Series
+from lumilter.state.contract import LIMIT, Series
 from lumilter.state.keys import Network, network, packed, shortened
 
 FAMILIES = {"cidr": 4, "cidr_ipv6": 16}
@@ -47,6 +47,24 @@ def item(series: Series, key: Any, here: Here) -> Network | None:
         return Network(shortened(_octets(key)), 0)
     found = named(key, here)
     return found if len(found.address) == FAMILIES[series.kind] else None
+
+
+def window(given: dict[Any, Any]) -> tuple[int, int]:
+    """startv and endv of a table of options, 0 where they are not given, the lower one first. Raises LumilterError."""
+    first, last = number(given, "startv", 0), number(given, "endv", 0)
+    return min(first, last), max(first, last)
+
+
+def number(given: dict[Any, Any], name: str, default: int) -> int:
+    """A whole number of a table of options. Raises LumilterError."""
+    value = given.get(name, default)
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        found = float("nan")
+    if isinstance(value, bool) or not -LIMIT <= found <= LIMIT:
+        raise LumilterError(f"{name} is a number")
+    return int(found)
 
 
 def text_key(value: str) -> bytes:

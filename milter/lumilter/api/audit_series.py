@@ -10,11 +10,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from lumilter.api.audit_keys import item
+from lumilter.api.audit_keys import item, number, window
 from lumilter.calls import Here
 from lumilter.errors import LumilterError
 from lumilter.registry import api
-from lumilter.state.contract import LIMIT, MAX_WINDOWS, Series
+from lumilter.state.contract import MAX_WINDOWS, Series
 
 PACKAGE = "msys.audit_series"
 
@@ -53,7 +53,7 @@ def add(name: str, options: Any = None, *, here: Here) -> None:
     series, given = _series(name, here), _options(options)
     found = item(series, given.get("key"), here)
     if found is not None:
-        here.services.state.add(series, found.address, _number(given, "count", 1), here.turn)
+        here.services.state.add(series, found.address, number(given, "count", 1), here.turn)
 
 
 @api("msys.audit_series.count", package=PACKAGE)
@@ -68,7 +68,7 @@ def count(name: str, options: Any = None, *, here: Here) -> int:
     found = item(series, given.get("key"), here)
     if found is None:
         return 0
-    first, last = _number(given, "startv", 0), _number(given, "endv", _number(given, "startv", 0))
+    first, last = window(given)
     return int(here.services.state.count(series, found.address, found.bits, first, last, here.turn))
 
 
@@ -94,14 +94,3 @@ def _options(given: Any) -> dict[Any, Any]:
 
 def _true(value: Any) -> bool:
     return value is True or value == "true"
-
-
-def _number(given: dict[Any, Any], name: str, default: int) -> int:
-    value = given.get(name, default)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if isinstance(value, bool) or not -LIMIT <= number <= LIMIT:
-        raise LumilterError(f"{name} is a number")
-    return int(number)

@@ -15,6 +15,7 @@ from typing import Any
 
 import lumilter.api  # noqa: F401  (fills the registry)
 from lumilter.calls import Here
+from lumilter.daemon import census
 from lumilter.host.host import Host, LuaSettings, Script
 from lumilter.loop import Loop
 from lumilter.services import Services
@@ -157,6 +158,7 @@ class Conversation:
         session, engine = self._session, self._engine
         assert session is not None
         self._settle(session)
+        census.arrived(engine.setup.services.state, session, event)
 
         def ended(outcome: Any) -> None:
             if isinstance(outcome, Exception):
@@ -184,6 +186,7 @@ class Conversation:
         session, engine = self._session, self._engine
         assert session is not None
         self._settle(session)
+        census.arrived(engine.setup.services.state, session, event)
         steps = session.handle(event)
         try:
             first = next(steps)
@@ -212,6 +215,7 @@ class Conversation:
         if isinstance(session, ShadowSession):
             outcome = session.would_be
         try:
+            census.observe(self._engine.setup.services.state, session, event, outcome)
             self._engine.setup.observe(session, event, outcome)
         except Exception:
             log.exception("the log line of %s could not be written", session.queue_id or session.ac.conn_id)

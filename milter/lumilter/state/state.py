@@ -17,6 +17,7 @@ from lumilter.state.outage import Outage
 T = TypeVar("T")
 
 OPEN, ERROR = "open", "error"
+CONNECTIONS, RECEPTIONS, REJECTIONS = "connections", "receptions", "rejections"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,15 @@ class Rules:
     lock_lease: float = 60.0
     monitors: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     keep_monitors: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """What was counted when a session began. present: sessions there were then, it included, by prefix length."""
+
+    address: bytes
+    present: Mapping[int, int]
+    standings: Mapping[Series, Standing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,8 @@ class State:
         self.gauges: dict[str, Gauge] = {}
         self._outage = Outage("the state of this machine")
         self._last: _Last | None = None
+        self._arrivals: dict[object, _Arrival] = {}
+        self._owned: dict[bytes, set[bytes]] = {}
 
     # --- series ------------------------------------------------------------------------------------------------------
 
@@ -109,6 +121,89 @@ class State:
         """Forget a counter; whether it was there. Raises StateError."""
         return self._tried(lambda: self.machine.counters.unlink(path), False)
 
+    # --- sessions ----------------------------------------------------------------------------------------------------
+
+    def arrive(self, session: object, address: bytes | None) -> None:
+        """A session has begun, from that address if it has one. Any thread; must not fail."""
+        if address is None:
+            return
+        nothing: dict[int, int] = {}
+        present = self._counted(lambda: self.machine.sessions.enter(address), nothing)
+        standings = {series: self._audited(series, address) for series in self._monitored(CONNECTIONS, address)}
+        self._arrivals[session] = _Arrival(address, present, standings)
+
+    def depart(self, session: object, owner: bytes) -> None:
+        """A session has ended, and with it its locks. Any thread; must not fail."""
+        arrival = self._arrivals.pop(session, None)
+        if arrival is not None and arrival.present:
+            self._counted(lambda: self.machine.sessions.leave(arrival.address), None)
+        if owner in self._owned:
+            del self._owned[owner]
+            self._counted(lambda: self.machine.locks.release_all(owner), None)
+
+    def happened(self, session: object, event: str) -> None:
+        """A message of the session was received or refused: RECEPTIONS or REJECTIONS. Any thread; must not fail."""
+        arrival = self._arrivals.get(session)
+        if arrival is not None:
+            for series in self._monitored(event, arrival.address):
+                self._audited(series, arrival.address)
+
+    def present(self, address: bytes, bits: int, arriving: object = None) -> int:
+        """Open sessions from a network. Raises StateError.
+
+        arriving: a session that is only just being judged finds its own place in the line: those before it, and itself.
+        """
+        own = self._arrivals.get(arriving)
+        if own is not None and own.address == address and bits in own.present:
+            return own.present[bits]
+        return self._tried(lambda: self.machine.sessions.present(address, bits), 0)
+
+    def audited(
+        self, event: str, monitor: str, address: bytes, bits: int, first: int, last: int, arriving: object = None
+    ) -> int:
+        """How often something happened. event: CONNECTIONS, RECEPTIONS or REJECTIONS. Raises StateError.
+
+        monitor: one of the configuration's; KeyError if it is none. arriving: as in `present`.
+        """
+        series = self._monitor(event, monitor, address)
+        own = self._arrivals.get(arriving)
+        standing = own.standings.get(series) if own is not None and own.address == address else None
+        if standing and bits in standing:
+            return sum(standing[bits][max(first, 0) : max(last + 1, 0)])
+        return self._tried(lambda: self.machine.series.count(series, address, bits, first, last), 0)
+
+    def _monitored(self, event: str, address: bytes) -> list[Series]:
+        return [self._monitor(event, monitor, address) for monitor in self.rules.monitors]
+
+    def _monitor(self, event: str, monitor: str, address: bytes) -> Series:
+        seconds, windows = self.rules.monitors[monitor]
+        kind = "cidr" if len(address) == 4 else "cidr_ipv6"
+        return Series(f"audit {event}", kind, seconds, windows, self.rules.keep_monitors)
+
+    def _audited(self, series: Series, address: bytes) -> Standing:
+        return self._counted(lambda: self.machine.series.add(series, address, 1), {})
+
+    # --- locks -------------------------------------------------------------------------------------------------------
+
+    def owns(self, name: bytes, owner: bytes) -> bool:
+        """Whether the owner has taken the lock, and not given it back."""
+        return name in self._owned.get(owner, ())
+
+    def acquire(self, name: bytes, owner: bytes) -> bool:
+        """Try once to take a lock. Any thread. Raises StateError, whatever the rules are."""
+        if not self._tried(lambda: self.machine.locks.acquire(name, owner, self.rules.lock_lease), False, ERROR):
+            return False
+        self._owned.setdefault(owner, set()).add(name)
+        return True
+
+    def release(self, name: bytes, owner: bytes) -> bool:
+        """Give a lock back; False if the owner does not have it (any more). Raises StateError."""
+        names = self._owned.get(owner, set())
+        names.discard(name)
+        if not names:
+            self._owned.pop(owner, None)
+        return self._tried(lambda: self.machine.locks.release(name, owner), False, ERROR)
+
     # --- failures ----------------------------------------------------------------------------------------------------
 
     def _tried(self, work: Callable[[], T], instead: T, rule: str = "") -> T:
@@ -122,6 +217,10 @@ class State:
             return instead
         self._outage.worked()
         return result
+
+    def _counted(self, work: Callable[[], T], instead: T) -> T:
+        """The same for what no script asked for."""
+        return self._tried(work, instead, OPEN)
 
     def close(self) -> None:
         """Give the stores back."""

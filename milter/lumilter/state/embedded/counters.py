@@ -9,6 +9,7 @@ The law: one record each.
 from __future__ import annotations
 
 import struct
+import threading
 import time
 from collections.abc import Callable
 
@@ -78,6 +79,7 @@ class EmbeddedLocks:
         self._env, self._slots, self._clock = env, slots, clock
         self._held: dict[bytes, set[bytes]] = {}
         """Owners of this process: what they took."""
+        self._guard = threading.Lock()
 
     def acquire(self, name: bytes, owner: bytes, lease: float) -> bool:
         """See contract.LockStore."""
@@ -94,7 +96,8 @@ class EmbeddedLocks:
 
         taken = self._env.write(work)
         if taken:
-            self._held.setdefault(owner, set()).add(name)
+            with self._guard:
+                self._held.setdefault(owner, set()).add(name)
         return taken
 
     def release(self, name: bytes, owner: bytes) -> bool:
@@ -109,16 +112,18 @@ class EmbeddedLocks:
             txn.delete(key)
             return bool(end > now and self._slots.alive(slot))
 
-        names = self._held.get(owner)
-        if names is not None:
+        with self._guard:
+            names = self._held.get(owner, set())
             names.discard(name)
             if not names:
-                del self._held[owner]
+                self._held.pop(owner, None)
         return self._env.write(work)
 
     def release_all(self, owner: bytes) -> None:
         """See contract.LockStore."""
-        for name in list(self._held.get(owner, ())):
+        with self._guard:
+            names = list(self._held.get(owner, ()))
+        for name in names:
             self.release(name, owner)
 
 

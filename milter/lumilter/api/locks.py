@@ -1,0 +1,58 @@
+"""msys.lock and msys.unlock: one session of all workers at a time.
+
+The law: declarations only. A lock belongs to the session that took it (outside sessions: to the worker), is given back
+when that ends, and is free again after [state] lock_lease whatever happens.
+
+Source: manual, msys.lock, msys.unlock.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from lumilter.api.audit_keys import text_key
+from lumilter.calls import Here, Job
+from lumilter.errors import LumilterError
+from lumilter.registry import api
+
+PACKAGE = "msys"
+_FIRST, _LONGEST = 0.001, 0.02
+"""Seconds between two tries."""
+
+
+@api("msys.lock", package=PACKAGE, blocking=True)
+def lock(mutexname: str, *, here: Here) -> Job | None:
+    """Take the lock of that name, and wait for it as long as another session of this machine has it.
+
+    It stays taken while the script waits for something else. To take it twice is an error: it would never come free.
+    """
+    state, name, owner = here.services.state, text_key(mutexname), _owner(here)
+    if state.owns(name, owner):
+        raise LumilterError(f'"{mutexname}" is locked by this session already: it would wait for itself')
+    if state.acquire(name, owner):
+        return None
+
+    def run(deadline: float) -> None:
+        pause = _FIRST
+        while time.monotonic() < deadline:
+            time.sleep(pause)
+            if state.acquire(name, owner):
+                return
+            pause = min(1.5 * pause, _LONGEST)
+        raise LumilterError(f'"{mutexname}" did not come free')
+
+    return Job(run, "lock")
+
+
+@api("msys.unlock", package=PACKAGE)
+def unlock(mutexname: str, *, here: Here) -> None:
+    """Give the lock of that name back; an error if this session does not have it, or had it for too long."""
+    if not here.services.state.release(text_key(mutexname), _owner(here)):
+        raise LumilterError(
+            f'"{mutexname}" is not locked by this session: it never was, or for longer than [state] lock_lease'
+        )
+
+
+def _owner(here: Here) -> bytes:
+    return here.session.ac.conn_id.encode() if here.session is not None else b"worker %d" % os.getpid()

@@ -100,6 +100,8 @@ json.ERROR_PARSE_COMMENT = 13
 
 msys = {}
 
+msys.audit = {}
+
 msys.audit_series = {}
 
 msys.av = {}
@@ -250,6 +252,36 @@ thread = {}
 thread.MUTEX_NORMAL = 0
 thread.MUTEX_RECURSIVE = 1
 thread.MUTEX_ERRORCHECK = 2
+
+---Connections from a network in the windows of a monitor of the configuration ([inbound_audit] monitors).
+---@param monitor any
+---@param options? any
+function msys.audit.connections(monitor, options) end
+
+---Messages that were taken from a network; monitor and options as for msys.audit.connections.
+---@param monitor any
+---@param options? any
+function msys.audit.receptions(monitor, options) end
+
+---Commands of a network that a policy refused; monitor and options as for msys.audit.connections.
+---@param monitor any
+---@param options? any
+function msys.audit.rejections(monitor, options) end
+
+---Connections that are open now from a network ("/24" around the client, "192.0.2.0/24", an address).
+---@param cidr any
+---@param servicename any
+function msys.audit.inbound_session_count(cidr, servicename) end
+
+---Connections that are open now from the client's address, or from the network that cidr names ("/24").
+---@param cidr? any
+---@param service_type? any
+function accept_construct:inbound_session_count(cidr, service_type) end
+
+---The same with the arguments the other way round, as Momentum's default policy has it.
+---@param service any
+---@param cidr? any
+function accept_construct:pbp_inbound_session_count_service(service, cidr) end
 
 ---Define a series: num_windows windows of interval seconds each, counted by what type says.
 ---@param name any
@@ -576,6 +608,14 @@ function json.encode(obj) end
 ---What an error code means.
 ---@param code any
 function json.strerror(code) end
+
+---Take the lock of that name, and wait for it as long as another session of this machine has it.
+---@param mutexname any
+function msys.lock(mutexname) end
+
+---Give the lock of that name back; an error if this session does not have it, or had it for too long.
+---@param mutexname any
+function msys.unlock(mutexname) end
 
 ---The first match: a table with the whole at 0, captures at 1, 2, ... and named captures by name; nil without one.
 ---@param str any

@@ -68,6 +68,7 @@ def is_as(answer: Answer, action: str) -> bool:
         ("deadline", "[lua]\ndeadline = 0.2\n", "msys.sleep(10)"),
         ("memory", '[lua]\nmax_memory = "20M"\n', "local t = {} while true do t[#t + 1] = ('x'):rep(1e6) .. #t end"),
     ],
+    ids=["instructions", "deadline", "memory"],
 )
 def test_a_hook_s_limits(tmp_path: Path, limit: str, config: str, body: str, action: str) -> None:
     policy = f"function mod:validate_mailfrom() {body} end\n{MARK}"
@@ -105,6 +106,26 @@ def test_the_size_of_a_message(tmp_path: Path, wire: str, action: str) -> None:
             assert client.message(body=b"x" * 40_000).edits
             assert is_as(client.message(headers=((b"X-Long", b"y" * 60_000),)), action)
         assert hits(tmp_path, "message_size") == 2
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_memory_of_headers(tmp_path: Path, wire: str, action: str) -> None:
+    with serving(tmp_path, f'{wire}[limits]\nheaders = "100K"\non_headers = "{action}"\n', MARK):
+        with connected(tmp_path) as client:
+            many = client.message(headers=((b"X", b" y"),) * 2000)
+            assert is_as(many, action)
+            assert not many.edits
+            assert client.message().edits
+        assert hits(tmp_path, "headers") == 1
+
+
+def test_a_hook_that_is_called_again_and_again(tmp_path: Path) -> None:
+    again = f"function mod:validate_mailfrom() return msys.core.VALIDATE_AGAIN end\n{MARK}"
+    config = '[policy]\nagain_interval = 0.01\nagain_limit = 0.05\non_error = "reject"\n'
+    with serving(tmp_path, config, again):
+        with connected(tmp_path) as client:
+            assert is_as(client.mail(), "reject")
+        assert hits(tmp_path, "again") == 1
 
 
 def test_a_long_body_goes_to_a_file(tmp_path: Path, wire: str) -> None:

@@ -56,7 +56,9 @@ class Plan:
     wire: str = "libmilter"
     """Or "python"."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Of the Python wire's MilterServer. Each limit that is hit is a line in the log: "limit: spool"."""
+    """Of the Python wire's MilterServer."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """Of one message, for the Python wire. Each limit that is hit is a line in the log: "limit: spool"."""
     adopt_by_dup2: bool = False
     """Go the way of a libmilter that does not know `fd:`."""
 
@@ -241,6 +243,7 @@ def _serve_libmilter(recorder: _Recorder, address: Address | None, fd: int | Non
 def _serve_python(recorder: _Recorder, address: Address | None, fd: int | None, stop: int) -> int:
     """As a worker does it: the wire on the loop, a drain when it is told to end, a cut when that takes too long."""
     from lumilter.loop import Loop
+    from lumilter.wire.content import Limits
     from lumilter.wire.listener import bind
     from lumilter.wire.server import MilterServer
 
@@ -248,8 +251,8 @@ def _serve_python(recorder: _Recorder, address: Address | None, fd: int | None, 
     own = bind(address, plan.mode) if address is not None else None
     listener = own.socket if own is not None else socket.socket(fileno=fd)
     recorder.loop = loop = Loop()
-    options = {"timeout": 7210, "on_limit": lambda name: logging.info("limit: %s", name), **plan.options}
-    server = MilterServer(loop, listener, recorder, **options)
+    limits = Limits(on_limit=lambda name: logging.info("limit: %s", name), **plan.limits)
+    server = MilterServer(loop, listener, recorder, **{"timeout": 7210, "limits": limits, **plan.options})
 
     def cut_all() -> None:
         nonlocal cut

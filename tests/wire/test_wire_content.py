@@ -93,15 +93,17 @@ def test_a_message_that_is_too_long_is_not_kept(spool: str) -> None:
     assert content.outcome is None
 
 
-def test_too_many_headers() -> None:
+@pytest.mark.parametrize("action", [Action.TEMPFAIL, Action.REJECT])
+def test_too_many_headers(action: Action) -> None:
     hit: list[str] = []
-    content = Content(Limits(headers=1 << 20, on_limit=hit.append))
+    answer = Outcome(action)
+    content = Content(Limits(headers=1 << 20, on_headers=answer, on_limit=hit.append))
     taken = 0
     while content.outcome is None:
         content.add_header(b"X", b"")
         taken += 1
     assert 1_000 < taken < 10_000
-    assert (content.outcome, content.headers, hit) == (TEMPFAIL, [], ["headers"])
+    assert (content.outcome, content.headers, hit) == (answer, [], ["headers"])
 
 
 def test_a_directory_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:

@@ -120,7 +120,7 @@ def test_the_reply_to_connections_beyond_the_limit(start: Start, client: Client)
 
 
 def test_long_bodies_are_spooled(start: Start, client: Client) -> None:
-    server = start(Plan(options={"memory_body": 100_000}))
+    server = start(Plan(limits={"memory_body": 100_000}))
     mta = begun(client(server))
     bodies = [bytes(range(256)) * 1000, b"short", b"\0" * 3_000_000]
     for body in bodies:
@@ -133,7 +133,7 @@ def test_long_bodies_are_spooled(start: Start, client: Client) -> None:
 
 def test_a_message_that_is_too_large(start: Start, client: Client) -> None:
     answer = Outcome(Action.REJECT, Reply(552, "5.3.4", ("too large",)))
-    server = start(Plan(options={"max_message_size": 1000, "on_message_size": answer}))
+    server = start(Plan(limits={"message_size": 1000, "on_message_size": answer}))
     mta = begun(client(server))
     assert mta.message(body=b"x" * 100_000).text == "552 5.3.4 too large"
     assert mta.message(((b"X", b" " + b"x" * 1000),)).text == "552 5.3.4 too large"
@@ -146,7 +146,7 @@ def test_a_message_that_is_too_large(start: Start, client: Client) -> None:
 
 
 def test_a_body_that_can_not_be_spooled_is_tempfailed(start: Start, client: Client) -> None:
-    server = start(Plan(options={"memory_body": 10, "spool": "/nonexistent"}))
+    server = start(Plan(limits={"memory_body": 10, "spool": "/nonexistent"}))
     mta = begun(client(server))
     assert mta.message(body=b"x" * 100).kind == "tempfail"
     assert mta.message().kind == "continue"
@@ -155,14 +155,14 @@ def test_a_body_that_can_not_be_spooled_is_tempfailed(start: Start, client: Clie
 
 
 def test_an_mta_that_is_silent_is_given_up(start: Start, client: Client) -> None:
-    server = start(Plan(sleep={"EndOfMessage": 1.0}, options={"timeout": 0.4}))
+    server = start(Plan(sleep={"EndOfMessage": 3.0}, options={"timeout": 1.5}))
     silent, waits = begun(client(server)), begun(client(server))
     silent.mail()
     assert waits.message().kind == "continue"  # who waits for an answer is not silent
     with pytest.raises(Gone):
         silent.receive()
     server.stop()
-    assert "silent for 0.4 s" in server.log
+    assert "silent for 1.5 s" in server.log
     assert server.told(1)[-2:] == [Abort(), Close()]
 
 

@@ -127,6 +127,8 @@ class Limits:
     on_sessions: str = key(ACTION, "What becomes of connections beyond that.", "tempfail")
     message_size: int = key(SIZE, "Largest message that scripts judge; 0 is no limit but the MTA's own.", 0)
     on_message_size: str = key(ACTION, "What becomes of larger ones.", "tempfail")
+    headers: int = key(SIZE, "Memory for the headers of one message, which are never in a file; 0 is no limit.", "64M")
+    on_headers: str = key(ACTION, "What becomes of messages with more.", "tempfail")
     memory_body: int = key(SIZE, "Size of a body above which it is kept in a file instead of in memory.", "1M")
     spool: str = key(
         TEXT,
@@ -196,6 +198,9 @@ class Policy:
     on_error_text: str = key(TEXT, "The text of that 4xx or 5xx.", "local policy error")
     again_interval: float = key(
         seconds(0.001), "Seconds until a hook that returned VALIDATE_AGAIN is called again.", 1.0
+    )
+    again_limit: float = key(
+        seconds(0), "Seconds of such pauses in one phase, after which the hook has failed (on_error).", 60
     )
 
 

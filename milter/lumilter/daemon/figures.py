@@ -88,7 +88,7 @@ FAMILIES: Mapping[str, Family] = {
 
 LIMITS = (
     *("deadline", "instructions", "memory", "again"),
-    *("sessions", "message_size", "spool", "lookup_timeout"),
+    *("sessions", "message_size", "headers", "spool", "lookup_timeout"),
 )
 """Label values of limits_hit that are there from the start, so that the first time shows as an increase."""
 

@@ -98,7 +98,7 @@ class Meter:
                 self.figures.add("limits_hit", ("lookup_timeout",))
 
     def limit(self, name: str) -> None:
-        """A limit of figures.LIMITS was reached where no script runs: sessions, message_size, spool."""
+        """A limit of figures.LIMITS was reached where no script runs: sessions, message_size, headers, spool."""
         self.figures.add("limits_hit", (name,))
 
     def mail(self, word: str) -> None:

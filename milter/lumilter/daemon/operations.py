@@ -6,10 +6,12 @@ The law: questions and orders to the supervisor, and nothing that it needs to do
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from lumilter import __version__
@@ -27,8 +29,8 @@ log = logging.getLogger("lumilter.supervisor")
 EX_CONFIG = 78
 _PROBE = 10.0
 """Seconds that a worker may take to negotiate with us."""
-_FRESH = 0.1
-"""Seconds that workers are given to say their figures; who is slower is shown as of a second ago."""
+_FRESH = 2.0
+"""Seconds that workers are given to say their figures; who is slower is shown as it was when it spoke last."""
 _EVERYBODY = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 
 
@@ -41,6 +43,8 @@ class Operations:
         self._recording: list[Network] = []
         self._services: list[Control | Pages] = []
         self._probes: set[Probe] = set()
+        self._numbers = itertools.count()
+        self._questions: dict[int, _Question] = {}
         supervisor.on_worker = self._inform
         supervisor.on_message = self._said
         supervisor.on_generation = lambda: self._recording.clear()
@@ -244,9 +248,32 @@ class Operations:
             for request, networks in list(self._traces.items()):
                 if is_of(record["client"], networks):
                     request.data({**record, "worker": worker.index})
+        question = self._questions.get(message.get("asked", -1))
+        if question:
+            question.asked.discard(worker)
+            if not question.asked:
+                question.go_on()
 
     def _fresh(self, then: Callable[[], None]) -> None:
-        """Ask the workers for their figures, then go on."""
-        for worker in self._supervisor.current():
-            worker.channel.send({"beat": True})
-        self._loop.at(time.monotonic() + _FRESH, then)
+        """Ask the workers for their figures, and go on once all have said them, or after _FRESH seconds."""
+        number, asked = next(self._numbers), set(self._supervisor.current())
+
+        def go_on() -> None:
+            timer.cancel()
+            del self._questions[number]
+            then()
+
+        timer = self._loop.at(time.monotonic() + _FRESH, go_on)
+        self._questions[number] = _Question(asked, go_on)
+        for worker in asked:
+            worker.channel.send({"beat": number})
+        if not asked:
+            go_on()
+
+
+@dataclass(slots=True)
+class _Question:
+    """Workers that were asked for their figures and have not answered, and what is done when all have."""
+
+    asked: set[Worker]
+    go_on: Callable[[], None]

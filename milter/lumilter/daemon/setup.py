@@ -89,6 +89,7 @@ def setup_of(
                 if (action := getattr(config.limits, f"on_{name}")) != "on_error"
             },
             again_interval=config.policy.again_interval,
+            again_limit=config.policy.again_limit,
         ),
         services=services,
         peer_context=config.connection_context,

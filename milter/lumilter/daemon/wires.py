@@ -67,20 +67,15 @@ class PythonWire:
         return self._server.open
 
     def serve(self, engine: Engine, ready: Callable[[], None]) -> None:
-        limits = self._config.limits
         self._engine = engine
         self._server = MilterServer(
             self._loop,
             self._listener,
             engine,
             timeout=self._config.milter.timeout,
-            max_sessions=limits.sessions,
+            max_sessions=self._config.limits.sessions,
             refuse=_too_many(self._config),
-            memory_body=limits.memory_body,
-            spool=limits.spool,
-            max_message_size=limits.message_size,
-            on_message_size=_too_large(self._config),
-            on_limit=self._on_limit,
+            limits=_of_a_message(self._config, self._on_limit),
         )
         ready()
 
@@ -129,7 +124,6 @@ class LibmilterWire:
         self._engine, self._ready = engine, ready
 
     def run(self) -> int:
-        limits = self._config.limits
         numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
         cut = self._serve(
             None,
@@ -140,10 +134,8 @@ class LibmilterWire:
             on_signal={number: functools.partial(_as_before, signal.getsignal(number)) for number in numbers},
             stop=self._stop_in,
             deadline=lambda: self._until - time.monotonic(),
-            limits=Limits(
-                limits.memory_body, limits.spool, limits.message_size, _too_large(self._config), self._on_limit
-            ),
-            max_sessions=limits.sessions,
+            limits=_of_a_message(self._config, self._on_limit),
+            max_sessions=self._config.limits.sessions,
             refuse=_too_many(self._config),
         )
         self._engine.stop(self._until)
@@ -161,8 +153,17 @@ def _too_many(config: Config) -> Outcome:
     return _refused(config, config.limits.on_sessions, "too many connections")
 
 
-def _too_large(config: Config) -> Outcome:
-    return _refused(config, config.limits.on_message_size, "the message is too large")
+def _of_a_message(config: Config, on_limit: Callable[[str], None]) -> Limits:
+    limits = config.limits
+    return Limits(
+        limits.memory_body,
+        limits.spool,
+        limits.message_size,
+        _refused(config, limits.on_message_size, "the message is too large"),
+        on_limit,
+        limits.headers,
+        _refused(config, limits.on_headers, "the headers of the message are too large"),
+    )
 
 
 def _refused(config: Config, action: str, text: str) -> Outcome:

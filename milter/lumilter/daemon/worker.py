@@ -5,8 +5,8 @@ The law: it takes orders from nobody but the supervisor at the other end of its 
     it says                                       it is told
     {"loaded": {...}}  it waits for the order     {"serve": true}                           begin to
     {"ready": true}    MTAs are served            {"drain": {"seconds": s, "last": bool}}   end, by then at the latest
-    {"failed": {...}}  it could not load, it ends {"beat": true}                            say one at once
-    {"beat": {...}}    every second, its figures  {"trace": [...]}, {"record": [...]}       networks of clients
+    {"failed": {...}}  it could not load, it ends {"beat": n}                               say one at once
+    {"beat": {...}}    every second or "asked": n {"trace": [...]}, {"record": [...]}       networks of clients
     {"trace": {...}}   what was asked for         {"timers": bool}                          fire them, or no more
     {"timers": "paused"}  none of them runs
     {"leaving": true}  somebody else told it to end
@@ -123,7 +123,8 @@ class Worker:
         self._say_beat()
         self._loop.at(time.monotonic() + BEAT, self._beats)
 
-    def _say_beat(self) -> None:
+    def _say_beat(self, asked: int = -1) -> None:
+        """Our figures; asked: the number of the question that they answer."""
         if not self._ready:
             return
         process = {
@@ -133,7 +134,7 @@ class Worker:
             "sessions": self._wire.open,
             "messages": self._engine.messages,
         }
-        self._channel.send({"beat": {"process": process, "figures": self._meter.snapshot()}})
+        self._channel.send({"beat": {"process": process, "figures": self._meter.snapshot()}, "asked": asked})
 
     def _told(self, channel: Channel, message: dict[str, Any]) -> None:
         if "serve" in message:
@@ -141,7 +142,7 @@ class Worker:
         if "drain" in message:
             self._drain(message["drain"]["seconds"], message["drain"]["last"])
         if "beat" in message:
-            self._say_beat()
+            self._say_beat(message["beat"])
         if "trace" in message:
             self._tracer.watch(message["trace"])
         if "record" in message:

@@ -27,7 +27,8 @@ _TUPLE = 200
 class Limits:
     """What is taken of one message, as in `server.MilterServer`; 0 is no limit.
 
-    headers: bytes of memory for the headers, whose number no MTA limits; beyond, the message is tempfailed.
+    headers: bytes of memory for the headers, whose number no MTA limits; a message with more is answered with
+    on_headers.
     """
 
     memory_body: int = 0
@@ -36,6 +37,7 @@ class Limits:
     on_message_size: Outcome = TEMPFAIL
     on_limit: Callable[[str], None] = lambda name: None
     headers: int = 64 << 20
+    on_headers: Outcome = TEMPFAIL
 
 
 class Content:
@@ -62,8 +64,8 @@ class Content:
         length = len(name) + len(value) + 3  # a colon and CRLF
         self._size += length
         self._weight += length + _TUPLE
-        if self._weight > self._limits.headers:
-            self._give_up("headers", TEMPFAIL)
+        if self._weight > self._limits.headers > 0:
+            self._give_up("headers", self._limits.on_headers)
         elif self._size > self._limits.message_size > 0:
             self._give_up("message_size", self._limits.on_message_size)
 

@@ -35,11 +35,8 @@ class MilterServer:
     conversations' `start` is called. timeout: seconds that an MTA may be silent before its connection is given up, a
     quarter more at most.
 
-    Limits, of which 0 is none: max_sessions: connections at a time; the others are answered with `refuse`.
-    memory_body: bytes of a body held in memory; a longer one is spooled to an unlinked file in the directory `spool`
-    ("" is the system's) and EndOfMessage.body is a read-only memoryview. max_message_size: bytes of headers and body; a
-    longer message is answered with on_message_size at its end. on_limit: called for each thing refused: "sessions",
-    "message_size", "headers" (more than 64 MiB of them), "spool" (a body that can't be written).
+    max_sessions: connections at a time, 0 is no limit; the others are answered with `refuse`, and counted as "sessions"
+    by limits.on_limit. limits: of one message.
     """
 
     def __init__(
@@ -51,16 +48,12 @@ class MilterServer:
         timeout: float,
         max_sessions: int = 0,
         refuse: Outcome = TEMPFAIL,
-        memory_body: int = 0,
-        spool: str = "",
-        max_message_size: int = 0,
-        on_message_size: Outcome = TEMPFAIL,
-        on_limit: Callable[[str], None] = lambda name: None,
+        limits: Limits = Limits(),  # noqa: B008 (immutable)
     ) -> None:
         self._loop = loop
         self._listener: socket.socket | None = listener
         self._server = server
-        self._limits = Limits(memory_body, spool, max_message_size, on_message_size, on_limit)
+        self._limits = limits
         self._max_sessions = max_sessions
         self._refusing = Refusing(refuse)
         self._links: set[Link] = set()

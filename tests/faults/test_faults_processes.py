@@ -63,6 +63,17 @@ def test_workers_that_are_told_to_end_cost_nothing(serving: Serving, load: Loadi
 
 
 @WIRES
+@pytest.mark.parametrize("key", ["max_messages = 100", "max_age = 0.5"])
+def test_workers_that_are_replaced_cost_nothing(serving: Serving, load: Loading, wire: str, key: str) -> None:
+    with serving(MARK, f'wire = "{wire}"\n[workers]\n{key}\n') as daemon:
+        (first,) = daemon.workers
+        with load("-c", 8, "-d", 4) as running:
+            until(lambda: daemon.log.count(f"it has reached [workers] {key.partition(' ')[0]}") >= 2)
+        running.all_right()
+        until(lambda: first not in daemon.workers)
+
+
+@WIRES
 def test_reloads_cost_nothing_and_leave_nothing_behind(
     serving: Serving, load: Loading, wire: str, tmp_path: Path
 ) -> None:

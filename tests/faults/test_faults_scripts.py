@@ -13,7 +13,7 @@ import pytest
 from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.dns_server import DnsServer
 from support.load import Load
-from support.milter_client import MilterClient
+from support.milter_client import Gone, MilterClient
 
 POLICY = """
 function mod:validate_mailfrom(str, ac, vctx)
@@ -58,6 +58,21 @@ def test_a_script_that_runs_away(serving: Serving, load: Loading, tmp_path: Path
         running.all_right()
         assert daemon.workers == before
         assert "policy.lua:" in next(line for line in daemon.errors if "451" not in line)
+
+
+def test_a_loop_that_nothing_stops_costs_its_worker_only(serving: Serving, load: Loading, tmp_path: Path) -> None:
+    """LuaJIT's compiled loops see no limit; the supervisor does. The worker's other sessions end without an answer."""
+    loop = "local forever, n = tostring(str) ~= '', 0 while forever do n = n + 1 end"
+    config = "workers = 2\n[lua]\njit = true\n[workers]\nstuck = 3\n"
+    with serving(POLICY.replace("FAULT", loop), config) as daemon:
+        before = set(daemon.workers)
+        with load("-c", 4, "-d", 8) as running:
+            time.sleep(0.5)
+            with pytest.raises(Gone):
+                fault(tmp_path)
+        running.all_right(lost=4)
+        assert len(before & set(daemon.workers)) == 1
+        assert "a script is stuck where it can't be stopped" in daemon.log
 
 
 def test_a_name_server_that_never_answers(serving: Serving, load: Loading, tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""How a daemon ends, and how long sessions are given: [workers] stop and drain."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from support.daemon import COMMAND, ENVIRONMENT, Daemon
+from support.milter_client import Gone, MilterClient
+from support.served import POLICY, connect, serving
+from support.site import until
+
+
+def test_sigterm_lets_sessions_end_and_a_second_one_cuts_them(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        with connect(tmp_path) as client:
+            daemon.terminate()
+            daemon.wait_log("stopping")
+            until(lambda: not (tmp_path / "m.sock").exists())
+            assert "one" in client.mail().text
+        assert daemon.wait() == 0
+    with Daemon(tmp_path / "etc/lumilter.toml", tmp_path / "log2", status=1) as daemon:
+        client = connect(tmp_path)
+        daemon.terminate()
+        daemon.wait_log("stopping")
+        daemon.terminate()
+        with pytest.raises(Gone):
+            client.receive()
+
+
+@pytest.mark.parametrize("wire", ["python", "libmilter"])
+def test_sessions_that_do_not_end_in_time_are_cut(tmp_path: Path, wire: str) -> None:
+    with serving(tmp_path, f'wire = "{wire}"\n[workers]\nstop = 1\n', status=1) as daemon, connect(tmp_path) as client:
+        daemon.terminate()
+        with pytest.raises(Gone):
+            client.receive()
+        assert daemon.wait() == 1
+        assert "1 connections are cut: they did not end in time" in daemon.log
+
+
+def test_a_worker_that_does_not_end_in_time_is_killed(tmp_path: Path) -> None:
+    with serving(tmp_path, "[workers]\nstop = 0.5\n", status=1) as daemon:
+        os.kill(daemon.workers[0], signal.SIGSTOP)
+        daemon.terminate()
+        assert daemon.wait() == 1
+        assert "is killed: its sessions did not end in time" in daemon.log
+
+
+@pytest.mark.parametrize("wire", ["python", "libmilter"])
+def test_a_replaced_worker_is_given_so_long(tmp_path: Path, wire: str) -> None:
+    with serving(tmp_path, f'wire = "{wire}"\n[workers]\ndrain = 1\n') as daemon, connect(tmp_path) as client:
+        (old,) = daemon.workers
+        daemon.signal(signal.SIGHUP)
+        with pytest.raises(Gone):
+            client.receive()
+        until(lambda: old not in daemon.workers)
+        assert "1 connections are cut: they did not end in time" in daemon.log
+        with connect(tmp_path) as another:
+            assert another.mail().text == "550 one"
+
+
+def test_sessions_that_wait_in_the_queue_are_served_before_the_end(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        (worker,) = daemon.workers
+        os.kill(worker, signal.SIGSTOP)
+        client = MilterClient(str(tmp_path / "m.sock"))
+        daemon.terminate()
+        daemon.wait_log("stopping")
+        os.kill(worker, signal.SIGCONT)
+        client.negotiate()
+        client.connect()
+        client.helo()
+        assert "one" in client.mail().text
+        client.close()
+        assert daemon.wait() == 0
+
+
+def test_a_stop_answers_a_reload_that_waits(tmp_path: Path) -> None:
+    slow = f"if io.open('{tmp_path}/flag') then msys.sleep(20) end\n" + POLICY.format("one")
+    with serving(tmp_path, policy=slow) as daemon:
+        (tmp_path / "flag").touch()
+        ctl = [*COMMAND[:3], "ctl", "--socket", f"{tmp_path}/m.sock.control", "reload"]
+        asked = [subprocess.Popen(ctl, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        until(lambda: len(daemon.workers) == 2)
+        time.sleep(0.5)
+        daemon.terminate()
+        for each in asked:
+            assert "the daemon is stopping" in each.communicate(timeout=30)[1]
+            assert each.returncode

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from support.command import Ran
+from support.ports import free_port
 
 BENCH = Path(__file__).parents[1] / "bench"
 
@@ -77,8 +78,7 @@ def filter_at(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         path = tmp_path_factory.mktemp("filter") / "s"
         where, family, target = f"unix:{path}", socket.AF_UNIX, str(path)
     else:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         where, family, target = f"inet:{port}@127.0.0.1", socket.AF_INET, ("127.0.0.1", port)
     with subprocess.Popen([sys.executable, "-c", FILTER, where]) as process:
         try:

@@ -12,7 +12,8 @@ import pytest
 from support.golden import Case, cases
 from support.golden_daemon import serving
 from support.golden_smtp import SmtpPlay
-from support.postfix import PrivatePostfix, free_port
+from support.ports import free_port
+from support.postfix import PrivatePostfix
 from support.sendmail import PrivateSendmail, Unavailable
 from support.sink import Sink
 

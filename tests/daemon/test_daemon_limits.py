@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import dns.message
 import pytest
 
 from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
-from support.dns_server import DnsServer
+from support.dns_server import Answer as DnsAnswer
+from support.dns_server import DnsServer, reply
 from support.milter_client import Answer, MilterClient
+from support.site import until
 
 ACTIONS = ("tempfail", "accept", "reject")
 MARK = "function mod:validate_data(msg) msg:header('X-Size', tostring(msg:get_message_size())) end"
@@ -164,12 +168,19 @@ def test_lookups_at_the_same_time(tmp_path: Path) -> None:
       msys.dnsLookup("silent.test", "a")
       vctx:set_code(550, "done")
     end"""
-    with DnsServer(lambda query, transport: None) as server:
-        config = f'[dns]\nservers = ["127.0.0.1:{server.port}"]\ntimeout = 3\n[limits]\nlookups = 1\n'
+    gate = threading.Event()
+
+    def slow(query: dns.message.Message, transport: str) -> DnsAnswer:
+        gate.wait(60)
+        return reply(query, "silent.test. 60 IN A 192.0.2.1")
+
+    with DnsServer(slow) as server:
+        config = f'[dns]\nservers = ["{server.address}"]\ntimeout = 60\n[limits]\nlookups = 1\n'
         with serving(tmp_path, config, policy), connected(tmp_path) as one, connected(tmp_path) as two:
             for client in (one, two):
                 client.send("M", b"<a@b.test>\0")
-            assert queued(tmp_path) == 1
+            until(lambda: queued(tmp_path) == 1)
+            gate.set()
             assert [client.answer().text for client in (one, two)] == ["550 done"] * 2
 
 

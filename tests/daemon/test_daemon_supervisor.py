@@ -14,6 +14,7 @@ import pytest
 
 from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.milter_client import MilterClient
+from support.ports import free_port
 from support.served import POLICY, answer, connect, serving
 from support.site import until
 
@@ -222,8 +223,7 @@ def test_new_scripts_serve_nobody_before_every_worker_has_loaded_them(tmp_path: 
 
 
 def test_a_port_is_given_back_when_it_changes(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        ports = [each.getsockname()[1] for each in (one, two)]
+    ports = [free_port(), free_port()]
     config = write(tmp_path / "etc", tmp_path / "m.sock", [POLICY.format("one")])
     text = config.read_text().replace(f"unix:{tmp_path}/m.sock", "inet:PORT@127.0.0.1")
     config.write_text(text.replace("PORT", str(ports[0])))

@@ -17,7 +17,8 @@ import pytest
 from lumilter.config.load import load
 from support.daemon import Daemon
 from support.pages import placed, sections
-from support.postfix import PrivatePostfix, free_port, settings
+from support.ports import free_port
+from support.postfix import PrivatePostfix, settings
 from support.sink import Sink
 from support.site import PostfixSite, until
 from support.smtp_client import SmtpClient

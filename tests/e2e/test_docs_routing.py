@@ -15,7 +15,8 @@ import pytest
 
 from support.daemon import ENVIRONMENT, Daemon
 from support.pages import placed, sections
-from support.postfix import PrivatePostfix, free_port
+from support.ports import free_port
+from support.postfix import PrivatePostfix
 from support.sendmail import PrivateSendmail, Unavailable
 from support.sink import Sink
 from support.smtp_client import SmtpClient

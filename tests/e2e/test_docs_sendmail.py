@@ -18,7 +18,7 @@ import pytest
 from lumilter.config.load import load
 from support.daemon import Daemon
 from support.pages import placed, sections
-from support.postfix import free_port
+from support.ports import free_port
 from support.sendmail import PrivateSendmail, Unavailable
 from support.sink import Sink
 from support.site import Site

@@ -21,7 +21,8 @@ import pytest
 
 from support.awkward import MESSAGES, smime_verifies
 from support.daemon import Daemon, write
-from support.postfix import PrivatePostfix, free_port
+from support.ports import free_port
+from support.postfix import PrivatePostfix
 from support.sendmail import PrivateSendmail, Unavailable
 from support.sink import Sink
 from support.smtp_client import SmtpClient

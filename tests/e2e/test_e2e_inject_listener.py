@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from lumilter.cli import main
-from support.postfix import PrivatePostfix, free_port, settings
+from support.ports import free_port
+from support.postfix import PrivatePostfix, settings
 from support.sink import Received, Sink
 
 CONFIG = """

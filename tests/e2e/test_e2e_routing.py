@@ -16,7 +16,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from lumilter.cli import main
 from support.daemon import Daemon, write
-from support.postfix import PrivatePostfix, free_port, settings
+from support.ports import free_port
+from support.postfix import PrivatePostfix, settings
 from support.sink import Received, Sink
 from support.smtp_client import SmtpClient
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from support.ports import free_port
 from support.sink import Sink
 from support.site import PostfixSite, Serve, until
 from support.smtp_client import SmtpClient
@@ -92,8 +93,7 @@ def test_everybody_gets_their_own(
 
 
 def test_the_server_is_down_then_up(site: PostfixSite, serve: Serve, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     injector = Sink(port)
     daemon = serve(MARK, config(injector, tmp_path))
     with SmtpClient(site.port) as client:
@@ -192,8 +192,7 @@ function mod:validate_data(msg, ac, vctx)
   msg:forward("postmaster@example.com", "abuse@example.com", "see below")
 end
 """
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port = reserved.getsockname()[1]
+    port = free_port()
     injector = Sink(port)
     daemon = serve(policy, config(injector, tmp_path, "retry = 1\n"))
     with SmtpClient(site.port) as client:

@@ -153,13 +153,13 @@ def test_garbage_ends_its_own_connection_only(serving: Serving, load: Loading, t
 
 
 def test_half_open_and_slow_connections(serving: Serving, load: Loading, tmp_path: Path) -> None:
-    with serving(POLICY, "timeout = 2\n") as daemon:
+    with serving(POLICY, "timeout = 4\n") as daemon:
         silent = [connection(tmp_path) for _ in range(50)]
         greeted = [MilterClient(str(tmp_path / "m.sock")) for _ in range(50)]
         for client in greeted:
             client.negotiate()
             client.connect()
-        with load("-c", 4, "-d", 3) as running:
+        with load("-c", 4, "-d", 5) as running:
             with connection(tmp_path) as slow:  # a byte now and then is a sign of life
                 for byte in b"".join(packets()[:3]):
                     slow.sendall(bytes([byte]))

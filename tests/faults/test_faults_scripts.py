@@ -79,7 +79,7 @@ def test_a_name_server_that_never_answers(serving: Serving, load: Loading, tmp_p
     policy = POLICY.replace("FAULT", "vctx:set_code(450, tostring(select(2, msys.dnsLookup('x.test', 'a'))))")
     with (
         DnsServer(lambda query, transport: None) as server,
-        serving(policy, f'[dns]\nservers = ["{server.address}"]\ntimeout = 1.5\n'),
+        serving(policy, f'[dns]\nservers = ["{server.address}"]\ntimeout = 6\n'),
         load("-c", 4, "-d", 3) as running,
     ):
         clients = [MilterClient(str(tmp_path / "m.sock")) for _ in range(100)]
@@ -92,7 +92,7 @@ def test_a_name_server_that_never_answers(serving: Serving, load: Loading, tmp_p
         for client in clients:
             client.quit()
     running.all_right()
-    assert running.counts["latency_us"]["max"] < 1_400_000  # nobody waited for the name server
+    assert running.counts["latency_us"]["max"] < 5_900_000  # nobody waited for the name server
 
 
 def test_a_full_disk_for_the_log(load: Loading, tmp_path: Path) -> None:

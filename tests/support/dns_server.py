@@ -17,6 +17,8 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
+from support.ports import free_port
+
 Answer = dns.message.Message | bytes | None
 Answering = Callable[[dns.message.Message, str], Answer]
 """Called with the query and "udp" or "tcp"."""
@@ -50,14 +52,9 @@ class DnsServer:
         self._delay, self._ended = delay, threading.Event()
         self.queries: list[tuple[str, str, str]] = []
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        tcp = _listening(_Tcp, family, (host, 0))
-        self.port: int = tcp.socket.getsockname()[1]
+        self.port = free_port()
         self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
-        try:
-            self._servers = tcp, _listening(_Udp, family, (host, self.port))
-        except OSError:
-            tcp.server_close()
-            raise
+        self._servers = [_listening(handler, family, (host, self.port)) for handler in (_Tcp, _Udp)]
 
     def __enter__(self) -> DnsServer:
         for each in self._servers:

@@ -11,13 +11,14 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from support.ports import free_port
 
 _SERVICES = """
 pickup    unix  n  -  n  60    1  pickup
@@ -55,12 +56,6 @@ def settings(text: str) -> dict[str, str]:
         elif line and not line.startswith("#"):
             logical.append(line)
     return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in logical)}
-
-
-def free_port() -> int:
-    """A port on the loopback address that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class PrivatePostfix:

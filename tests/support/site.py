@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Self
 
 from support.daemon import Daemon, write
-from support.postfix import PrivatePostfix, free_port
+from support.ports import free_port
+from support.postfix import PrivatePostfix
 from support.sendmail import PrivateSendmail
 from support.sink import Received, Sink
 

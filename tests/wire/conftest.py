@@ -6,7 +6,6 @@ A test that uses `start` or `wire` runs over each of them, unless it is marked f
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -18,13 +17,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.milter_client import MilterClient
+from support.ports import free_port
 from support.wire_server import Address, Plan, WireServer
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 @pytest.fixture

@@ -29,7 +29,8 @@ from lumilter.session.events import (
     ReplaceBody,
     Reply,
 )
-from support.postfix import PrivatePostfix, free_port
+from support.ports import free_port
+from support.postfix import PrivatePostfix
 from support.sendmail import PrivateSendmail, Unavailable
 from support.sink import Sink
 from support.wire_server import Address, Plan, WireServer

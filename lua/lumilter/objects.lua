@@ -1,9 +1,10 @@
 -- The boundary: how a script's calls reach Python, how they wait, and what objects look like.
 --
 -- The law: what goes into Python goes through `cross`, what comes back through `finish`. Python only ever gets plain
--- values, copies of tables and numbers of objects or functions: a Lua object that Python took out of a coroutine would belong to that
--- coroutine and could not be used, nor released, after it; and a Python object in Lua is not safe with lupa (see
--- host/handles.py). Python answers `true, results...`, OBJECTS, WAIT or `false, message`; a message becomes an error at the script's own line, so no Python exception ever reaches a script. Objects are userdata
+-- values, copies of tables and numbers of objects or functions: a Lua object that Python took out of a coroutine would
+-- belong to that coroutine and could not be used, nor released, after it; and a Python object in Lua is not safe with
+-- lupa (see host/handles.py). Python answers `true, results...`, OBJECTS, ITEMS, WAIT or `false, message`; a message becomes an
+-- error at the script's own line, so no Python exception ever reaches a script. Objects are userdata
 -- (type() says so) with one metatable per class, which scripts may extend through msys.getClassMetaTable().
 
 local host = ...
@@ -17,6 +18,7 @@ local isyieldable = coroutine.isyieldable
 local OBJECTS = "objects" -- Python's first result when there are objects among the others
 local BOUND = "bound" -- Python's first result for an object with a Lua function of its own (closures.lua)
 local OUTCOME = "outcome" -- Python's first result for what a Lua function returned (closures.lua)
+local ITEMS = "items" -- when it is something to iterate over
 local WAIT = "wait" -- Python's first result when a session has to wait
 local MARK = {} -- what is yielded to the scheduler then; a script can't have it
 host.MARK = MARK
@@ -131,6 +133,10 @@ end
 local function keep(kind, value)
   return kind == "function" and host.lua_function(host.keep(value)) or host.opaque(kind)
 end
+host.cross = cross
+
+host.internal = {} -- what lua/lumilter needs Python for: name -> Python's function
+local iterator -- number -> the iterator over that Items
 
 local function finish(ok, ...)
   if ok == true then
@@ -148,9 +154,19 @@ local function finish(ok, ...)
   if ok == BOUND then
     return host.bind(...)
   end
+  if ok == ITEMS then
+    return iterator(...)
+  end
   error(..., 2)
 end
 host.finish = finish
+
+function iterator(number)
+  local items = receive("iterator", number)
+  return function()
+    return finish(host.internal.next_item(cross(items)))
+  end
+end
 
 -- A script may wait inside coroutines of its own: a MARK is passed up to the scheduler, everything else is the script's.
 local function relay(co, ok, first, ...)

@@ -93,6 +93,15 @@ class Here:
     task: Any = None
 
 
+class Items:
+    """What an iterator runs over. step: the next item, None at the end, or a Wait for it."""
+
+    __slots__ = ("step",)
+
+    def __init__(self, step: Callable[[], Any]) -> None:
+        self.step = step
+
+
 class ZeroBased(list[Any]):
     """A list that a script sees from index 0, as Momentum shows C arrays."""
 

@@ -32,6 +32,8 @@ FOLLOWS = {"data_spool_each_rcpt": ("final_validation",), "rcptto": ("rcptto_lis
 OBJECTS = {
     "ac": "accept_construct",
     "client": "http_client",
+    "doc": "xmldoc",
+    "node": "xmlnode",
     "vctx": "validate_context",
     "msg": "ec_message",
     "msgpart": "ec_message_part",
@@ -97,6 +99,9 @@ class Function:
 FUNCTIONS: dict[str, Function] = {}
 """Every declared function by name."""
 
+INTERNAL: dict[str, Function] = {}
+"""Functions that lua/lumilter calls and no script: what a Lua implementation needs Python for."""
+
 CONSTANTS: dict[str, dict[str, int | str]] = {}
 """Constants by package."""
 
@@ -138,6 +143,20 @@ def api(
             name, package, _phases(phases), _phases(also), since, body, _params(body, kind), kind, owner, member,
             blocking, extension, partial, lua,
         )  # fmt: skip
+        return body
+
+    return declare
+
+
+def internal(name: str, *, blocking: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a function that only lua/lumilter calls, as `host.internal.NAME(cross(...))`."""
+
+    def declare(body: Callable[..., Any]) -> Callable[..., Any]:
+        if name in INTERNAL:
+            raise ValueError(f"{name} is declared twice: {INTERNAL[name].body} and {body}")
+        INTERNAL[name] = Function(
+            name, "", (), (), "", body, _params(body, "function"), "function", "", name, blocking, True, "", ""
+        )
         return body
 
     return declare

@@ -64,6 +64,8 @@ def expression(function: Function) -> tuple[str, str]:
         "http_client": "client",
         "timer": "timer",
         "thread.mutex": "lock",
+        "xmldoc": "doc",
+        "xmlnode": "node",
     }
     target = objects[function.owner]
     return f"{target}.{function.member}", target
@@ -85,7 +87,8 @@ def test_calls(tmp_path: Path, function: Function) -> None:
 function mod:validate_data(msg, ac, vctx)
   local text, part = msys.core.string_new(), msg:mime(false)
   local out = msys.core.ec_message_builder(msys.core.ec_message_new())
-  local client = msys.http.client.new()
+  local client, doc = msys.http.client.new(), xml.parsexml("<a>x<b c='d'>y</b></a>")
+  local node = doc:root():addchild("z")
   local timer, lock = msys.timer.after(3600, print), thread.mutex()
   every({name}, {target}, values(msg, ac, vctx))
   print(calls)

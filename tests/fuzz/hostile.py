@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from fuzz.growth import Growth
 from fuzz.targets.session import Source
-from lumilter.adapters import pcre
+from lumilter.adapters import pcre, xml
 from lumilter.adapters.dns_names import host_and_port, question
 from lumilter.cli.eml import read_message
 from lumilter.config.address import SocketAddress
@@ -44,6 +44,11 @@ def content(headers: bytes, body: bytes, before: bytes = b"") -> Callable[[int],
         before + headers * (size // 2 // max(1, len(headers))),
         body * (size // 2 // max(1, len(body))),
     )
+
+
+def numbered(attribute: bytes) -> Callable[[int], bytes]:
+    """An element with that attribute again and again, numbered."""
+    return lambda size: b"<a %s/>" % b" ".join(attribute % n for n in range(size // (len(attribute) + 4)))
 
 
 def edited(size: int) -> tuple[HeaderList, Message]:
@@ -221,4 +226,9 @@ GROWTHS: list[Growth] = [
         )
     ),
     Growth("pcre template", lambda made: pcre.replace(b"a" * 10, b"a", made), raw(b"$1${x}\\"), 10**5),
+    Growth("xml of many elements", xml.parse, raw(b"<b/>", b"<a>", b"</a>")),
+    Growth("xml of deep elements", xml.parse, raw(b"<a>")),
+    Growth("xml of many attributes", xml.parse, numbered(b"a%d=''")),
+    Growth("xml of many namespaces", xml.parse, numbered(b"xmlns:a%d='b'")),
+    Growth("xml of nested entities", xml.parse, raw(b"<!ENTITY a '&a;&a;&a;'>", b"<!DOCTYPE a [", b"]><a>&a;</a>")),
 ]  # fmt: skip

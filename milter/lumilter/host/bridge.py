@@ -1,8 +1,9 @@
 """Puts the registry into a Lua state: packages, classes, functions, constants.
 
 The law: a declared body is called in exactly one place, `Bridge._call`. It checks the phase, converts the arguments,
-and answers Lua with `true, results...`, `"objects", pairs...`, `"wait", token`, `"outcome"` or `"bound"` and numbers
-(see `closures`), or `false, message`; nothing is raised into Lua, and no Python object goes there (see `handles`).
+and answers Lua with `true, results...`, `"objects", pairs...`, `"items", number`, `"wait", token`, `"outcome"` or
+`"bound"` and numbers (see `closures`), or `false, message`; nothing is raised into Lua, and no Python object goes there
+(see `handles`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from lumilter import registry
-from lumilter.calls import Bound, Here, LuaFunction, Outcome, Wait
+from lumilter.calls import Bound, Here, Items, LuaFunction, Outcome, Wait
 from lumilter.errors import LimitError, LookupFailed, LumilterError
 from lumilter.host.handles import Handles
 from lumilter.host.state import State
@@ -61,6 +62,8 @@ class Bridge:
             return "outcome", result.of.number
         if isinstance(result, Bound):
             return ("bound", result.closure.number, *self.pairs((result.owner,)))
+        if type(result) is Items:
+            return "items", self.handles.number(result)
         results = result if isinstance(result, tuple) else (result,)
         if any(type(each) in self._class_of for each in results):
             return ("objects", *self.pairs(results))
@@ -94,8 +97,12 @@ class Bridge:
                 name, self._getter(name), self._setter(name), self._text(name), self._length(name), self._entry(name),
                 self._caller(name),
             )  # fmt: skip
+        for internal in registry.INTERNAL.values():
+            boot.internal[internal.name] = self._call(internal)
         for function in registry.FUNCTIONS.values():
-            if function.lua:
+            if function.lua and function.kind == "method":
+                boot.class_metatable(function.owner)[function.member] = boot[function.lua]
+            elif function.lua:
                 boot.namespace(function.owner)[function.member] = boot[function.lua]
             elif function.kind == "function":
                 boot.define_function(function.owner, function.member, self._call(function), _keeps(function))

@@ -212,10 +212,7 @@ class XmlNode:
         if not self.is_element:
             raise XmlError("only an element has attributes")
         key = self._key(name)
-        if value is None:
-            self.element.attrib.pop(key, None)
-        else:
-            _checked(lambda: self.element.set(key, value))
+        _checked(lambda: self.element.attrib.pop(key, None) if value is None else self.element.set(key, value))
 
     def add(self, name: str) -> XmlNode:
         """A new element at the end of the children, in the namespace of this one unless it has a prefix."""

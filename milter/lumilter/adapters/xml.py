@@ -196,16 +196,15 @@ class XmlNode:
             self.element.text = text
 
     def attribute(self, name: str) -> str | None:
-        """Its value; by the name alone, whatever its namespace, as libxml2 has it."""
+        """Its value; by the name alone, whatever its namespace, as libxml2 has it. Raises XmlError."""
         if not self.is_element:
             return None
         key = self._key(name)
-        if key in self.element.attrib:
-            return str(self.element.attrib[key])
-        localname = _etree().QName
-        return next(
-            (str(value) for key, value in self.element.attrib.items() if localname(key).localname == name), None
-        )
+        value: str | None = _checked(lambda: self.element.get(key))
+        if value is not None:
+            return value
+        local = _etree().QName
+        return next((str(value) for key, value in self.element.items() if local(key).localname == name), None)
 
     def set_attribute(self, name: str, value: str | None) -> None:
         """Set it, or remove it with None. Raises XmlError."""

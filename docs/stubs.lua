@@ -57,6 +57,9 @@ local rowset = {}
 ---@class http_client
 local http_client = {}
 
+---@class iterator
+local iterator = {}
+
 ---@class json_object
 local json_object = {}
 
@@ -83,6 +86,12 @@ local DKIM = {}
 
 ---@class DKIM_SIGINFO
 local DKIM_SIGINFO = {}
+
+---@class xmldoc
+local xmldoc = {}
+
+---@class xmlnode
+local xmlnode = {}
 
 json = {}
 json.ERROR_DEPTH = 2
@@ -252,6 +261,8 @@ thread = {}
 thread.MUTEX_NORMAL = 0
 thread.MUTEX_RECURSIVE = 1
 thread.MUTEX_ERRORCHECK = 2
+
+xml = {}
 
 ---Connections from a network in the windows of a monitor of the configuration ([inbound_audit] monitors).
 ---@param monitor any
@@ -1016,3 +1027,50 @@ function msys.validate.opendkim.get_sig_selector(dkim_sig) end
 ---The algorithm (a=), such as "rsa-sha256", and the DKIM_STAT.
 ---@param dkim_sig any
 function msys.validate.opendkim.get_sig_signalg(dkim_sig) end
+
+---The document behind a text, or nil and what is wrong with it.
+---@param strxml any
+---@param keep_blanks? any
+function xml.parsexml(strxml, keep_blanks) end
+
+---The root element.
+function xmldoc:root() end
+
+---The whole document as text, in UTF-8; tostring(doc) is the same.
+function xmldoc:tostring() end
+
+---An iterator over the nodes that an XPath query finds; a number, text or boolean where it has such a value.
+---@param query any
+---@param contextnode? any
+function xmldoc:xpath(query, contextnode) end
+
+---Add a child at the end and return it: a new element of that name, or a node, which leaves where it was.
+---@param value any
+function xmlnode:addchild(value) end
+
+---The value of an attribute, nil if there is none; with a second argument, set it, or remove it with nil.
+---@param name any
+function xmlnode:attribute(name, ...) end
+
+---As node:attribute.
+---@param name any
+function xmlnode:attr(name, ...) end
+
+---An iterator over the child nodes: elements, text, comments.
+function xmlnode:children() end
+
+---The text in the node; with an argument, put that text in place of everything in it.
+---@param text_str? any
+function xmlnode:contents(text_str) end
+
+---The document that the node is in.
+function xmlnode:doc() end
+
+---The name of an element or attribute; "text" for text, "comment" for a comment.
+function xmlnode:name() end
+
+---The node and all that is in it as text, in UTF-8; tostring(node) is the same.
+function xmlnode:tostring() end
+
+---Take the node out of its document and return it; a root stays the root of its own.
+function xmlnode:unlink() end

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from lumilter.adapters.datasources.service import Datasources
 from lumilter.adapters.dns import Lookup, Resolver
 from lumilter.adapters.http import Web, WebClient
+from lumilter.adapters.networks.lists import CidrLists
 from lumilter.adapters.pcre import Limits as PcreLimits
 from lumilter.adapters.scanners.service import Scanners
 from lumilter.adapters.signatures.service import Signatures
@@ -85,20 +86,27 @@ class NoMail:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """resolver: DNS. dns_timeout: seconds for one lookup. pcre: limits of a match. hostname: this machine's name.
-
-    mail: sends mail. web: makes HTTP requests. datasources: databases, directories and files by name.
-    signatures: DKIM and kin. state: counters, windows, gauges, locks.
-    scanners: virus scanners and spam filters.
-    """
+    """One of each; what stands here by default works without a configuration, or says which key is missing."""
 
     resolver: Lookup = field(default_factory=Resolver)
+    """DNS."""
     dns_timeout: float = 10.0
+    """Seconds for one lookup."""
     pcre: PcreLimits = field(default_factory=PcreLimits)
+    """What a match may use."""
     hostname: str = field(default_factory=lambda: socket.gethostname().lower())
+    """This machine's name."""
     mail: Mail = field(default_factory=NoMail)
+    """Sends mail."""
     web: Web = field(default_factory=WebClient)
+    """Makes HTTP requests."""
     datasources: Datasources = field(default_factory=Datasources)
+    """Databases, directories and files by name."""
     signatures: Signatures = field(default_factory=Signatures)
+    """DKIM and its kin."""
+    cidr_lists: CidrLists = field(default_factory=CidrLists)
+    """Lists of networks that scripts define."""
     state: State = field(default_factory=State)
+    """Counters, windows, gauges, locks."""
     scanners: Scanners = field(default_factory=Scanners)
+    """Virus scanners and spam filters."""

@@ -32,7 +32,9 @@ class Datasources:
     """services.Datasources. offline: no network, and no file is changed."""
 
     def __init__(self, settings: Iterable[Settings] = (), offline: bool = False) -> None:
-        alarm = Alarm()
+        settings, alarm = list(settings), Alarm()
+        self.max_rows = {each.name: each.options.max_rows for each in settings}
+        """How many rows each gives at most, -1 is no limit."""
         self._by_name = {each.name: _made(each, alarm, offline) for each in settings}
 
     def cached(self, name: str, request: Request) -> Answer | None:

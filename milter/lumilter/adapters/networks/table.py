@@ -1,0 +1,123 @@
+"""Tables of networks with a value each; the most specific network that holds an address decides.
+
+The law: a Table never changes, so any thread may look into it, while another one makes the next. It keeps the addresses
+at which the value changes, in order, and no tree: for a million networks a search of that list was measured at twenty
+times the speed and a tenth of the memory of a Patricia trie in C (bench/cidr.py).
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lumilter.adapters.networks import addresses
+
+Value = Any
+"""What belongs to a network; None is a network that is excluded from the ones around it."""
+
+_BATCH = 2000
+"""Networks between two moments in which a thread that loads a table lets others run."""
+_REST = 0.0005
+"""Seconds of such a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Made by Builder. starts: first addresses of runs with one value, by family; numbers: of the runs' values."""
+
+    starts: tuple[Sequence[int], Sequence[int]]
+    numbers: tuple[Sequence[int], Sequence[int]]
+    values: tuple[Value, ...]
+    size: int
+    """Networks that it was made of."""
+
+    def find(self, six: bool, number: int) -> Value:
+        """The value for an address (see addresses.address), None if there is none."""
+        return self.values[self.numbers[six][bisect_right(self.starts[six], number) - 1]]
+
+    def of(self, text: str) -> Value:
+        """The value for an address. Raises ValueError if it is none."""
+        return self.find(*addresses.address(text))
+
+
+class Builder:
+    """Collects networks for a Table. Of several values for one network the first counts, and None before all."""
+
+    def __init__(self) -> None:
+        self._buckets: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
+        """By family and by the first two octets: packed networks. Small lists are sorted quickly, each in one go."""
+        self._numbers: dict[Value, int] = {None: 0}
+        self.size = 0
+
+    def add(self, six: bool, first: int, length: int, value: Value) -> None:
+        """first: the first address; length: bits of the prefix."""
+        number = self._numbers.setdefault(value, len(self._numbers))
+        # In order of addresses, then of sizes, the largest first, then as they were added.
+        key = ((first << 8 | length) << 32 | self.size) << 32 | number
+        self._buckets[six].setdefault(first >> (addresses.BITS[six] - 16), []).append(key)
+        self.size += 1
+        if self.size % _BATCH == 0:
+            time.sleep(_REST)
+
+    def add_range(self, six: bool, first: int, last: int, value: Value) -> None:
+        """All addresses from first to last."""
+        for begin, length in addresses.prefixes(six, first, last):
+            self.add(six, begin, length, value)
+
+    def table(self) -> Table:
+        """The Table. The builder can't be used any more."""
+        flat = [self._flat(six) for six in (False, True)]
+        return Table((flat[0][0], flat[1][0]), (flat[0][1], flat[1][1]), tuple(self._numbers), self.size)
+
+    def _flat(self, six: bool) -> tuple[Sequence[int], Sequence[int]]:
+        bits, buckets = addresses.BITS[six], self._buckets[six]
+        starts: Any = [0] if six else array("I", [0])
+        numbers = array("I", [0])
+        around: list[tuple[int, int]] = []  # (end, number) of the networks that hold the current address
+
+        def change(at: int, number: int) -> None:
+            if starts[-1] == at:
+                numbers[-1] = number
+                if len(numbers) > 1 and numbers[-2] == number:
+                    starts.pop()
+                    numbers.pop()
+            elif numbers[-1] != number and at < 1 << bits:
+                starts.append(at)
+                numbers.append(number)
+
+        def leave(until: int) -> None:
+            while around and around[-1][0] <= until:
+                end, _ = around.pop()
+                change(end, around[-1][1] if around else 0)
+
+        for bucket in sorted(buckets):
+            last = -1
+            keys = buckets.pop(bucket)
+            keys.sort()
+            for at, (network, number) in enumerate(_unpacked(keys)):
+                if at % _BATCH == _BATCH - 1:
+                    time.sleep(_REST)
+                if network == last:  # the same once more
+                    if number == 0 and around[-1][1]:
+                        around[-1] = (around[-1][0], 0)
+                        change(network >> 8, 0)
+                    continue
+                last = network
+                first, length = network >> 8, network & 0xFF
+                leave(first)
+                change(first, number)
+                around.append((first + (1 << (bits - length)), number))
+        leave(1 << bits)
+        return starts, numbers
+
+
+def _unpacked(keys: Iterable[int]) -> Iterable[tuple[int, int]]:
+    """Network (first address, length) and number of its value."""
+    return ((key >> 64, key & 0xFFFFFFFF) for key in keys)
+
+
+EMPTY = Builder().table()

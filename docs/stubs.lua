@@ -125,6 +125,8 @@ msys.av.EC_AV_NOT_SUITABLE_FOR_STREAMING = 7
 
 msys.base64 = {}
 
+msys.cidr = {}
+
 msys.core = {}
 msys.core.VALIDATE_CONT = 0
 msys.core.VALIDATE_DONE = 1
@@ -331,6 +333,31 @@ function msys.av.scan(av_engine_name, msg, validate_context) end
 ---@param av_engine_name? any
 ---@param validate_context? any
 function msys.av.scan_part(msg_part, av_engine_name, validate_context) end
+
+---Define a list of networks and load it: true, or nil and a message if it could not be loaded.
+---@param name any
+---@param options any
+function msys.cidr.define(name, options) end
+
+---The value of the smallest network of a list that holds an address, else the list's default value.
+---@param name any
+---@param address? any
+function msys.cidr.query(name, address) end
+
+---Load a list again, now: true, or nil and a message, and then the list stays as it was.
+---@param name any
+function msys.cidr.reload(name) end
+
+---Put a network into a list of type "empty"; value: what a query gives (true).
+---@param name any
+---@param network any
+---@param value? any
+function msys.cidr.add(name, network, value) end
+
+---Take a network out of a list of type "empty"; whether it was in it.
+---@param name any
+---@param network any
+function msys.cidr.remove(name, network) end
 
 ---Replace the contents (manual, `msys.registerModule`, "Hook Points").
 ---@param value any

@@ -21,6 +21,8 @@
     ├── SentError            who was served can't be remembered (adapters.sent)
     ├── StateError           counters and locks can't be reached, or there is no room for more (state.contract)
     ├── AddressError         a script named an address or network that is none (state.keys)
+    ├── SealError            a message that was to be signed could not be (session.sealing)
+    ├── SignatureError       a message can't be signed as it is asked for (adapters.signatures)
     └── SplitError           recipients need different messages, which could not be sent
 
 The law: code outside this package never sees another exception type from us, a script never sees a Python exception,

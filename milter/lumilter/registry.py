@@ -26,7 +26,12 @@ PHASES = (
 )  # fmt: skip
 """Every phase in which a script runs. A hook belongs to one (`session.phases`); "timer" and "control" are no hooks'."""
 
-FOLLOWS = {"data_spool_each_rcpt": ("final_validation",), "rcptto": ("rcptto_list",)}
+FOLLOWS = {
+    "data_spool_each_rcpt": ("final_validation",),
+    "rcptto": ("rcptto_list",),
+    "core_final_validation": ("final_validation",),
+    "core_data_validation": ("final_validation",),
+}
 """Momentum's table was written before these phases had names: what it allows in the key works in the values too."""
 
 OBJECTS = {

@@ -92,6 +92,28 @@ local function numbers()
   }, { -1, 0, 1, 0, -2, -1, 0, 1, 2 })
 end
 
+local SIGNER = {
+  base_domain = "football.example.com", selector = "brisbane", keybuf = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=",
+  header_canon = "relaxed", body_canon = "relaxed", headerlist = { "From", "To", "Subject" },
+}
+
+local function signing(msg, vctx)
+  check.equal(msys.validate.opendkim.sign(msg, vctx, SIGNER), true)
+  check.equal(msys.validate.opendkim.sign(nil, nil, SIGNER), true)
+  local result, why = msys.validate.opendkim.sign(msg, vctx, {
+    base_domain = "x.example", selector = "s", keyfile = "/nonexistent/%{d}/%{s}.key",
+  })
+  check.equal(result, nil)
+  check.equal(why, "/nonexistent/x.example/s.key: No such file or directory")
+  local without = { selector = "s" }
+  local wanted = "msys.validate.opendkim.sign: no key: give options.keyfile or options.keybuf, or set [dkim] key"
+  check.fails(wanted, function() msys.validate.opendkim.sign(msg, vctx, without) end)
+end
+
+function mod:core_final_validation(msg, accept, vctx)
+  signing(msg, vctx)
+end
+
 function mod:validate_data(msg, accept, vctx)
   good()
   bad()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from lumilter.errors import ScriptError, SplitError
 from lumilter.session.events import Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
+from lumilter.session.headers import Header
+from lumilter.session.mail import MailMessage
 from lumilter.session.routing import Routing
+from lumilter.session.sealing import Seal, Sealed, SealError
 from lumilter.session.session import Session
 from lumilter.session.split import Outgoing
 from lumilter.session.steps import HookDone, Module, Pause, Recall, Recalled, RunHook, Send
@@ -35,6 +38,7 @@ class Drive:
         modules: Sequence[Module] = (),
         peer_context: Callable[[str], Mapping[str, str]] = lambda address: {},
         routing: Routing | None = None,
+        sealing: Callable[[MailMessage], Sequence[Hashable]] = lambda message: (),
     ) -> None:
         numbers = itertools.count(1)
         self.session = Session(
@@ -44,12 +48,14 @@ class Drive:
             peer_context,
             routing or Routing(),
             lambda: bool(self.remembered),
+            sealing,
         )
         self.remembered: set[str] = set()
         """Keys of recipients that were served before."""
         self.sent: list[Outgoing] = []
         self.refuse_to_send: set[str] = set()
         """Addresses that no server takes."""
+        self.refuse_to_seal = False
         self.decide = decide
         self.ran: list[str] = []
         self.requests: list[RunHook] = []
@@ -67,6 +73,11 @@ class Drive:
                     continue
                 if isinstance(request, Recall):
                     request = steps.send(Recalled(frozenset(request.keys) & self.remembered))
+                    continue
+                if isinstance(request, Seal):
+                    request = (
+                        steps.throw(SealError("no key")) if self.refuse_to_seal else steps.send(self.seal(request))
+                    )
                     continue
                 if isinstance(request, Send):
                     problem = self.send(request)
@@ -92,6 +103,14 @@ class Drive:
             if outcome.reply is not None and not isinstance(event, Rcpt):
                 break
         return outcome
+
+    def seal(self, request: Seal) -> Sealed:
+        """A field for each seal: its name, and how much stood before it."""
+        fields = []
+        for message in request.messages:
+            size = len(b"".join(message.content.pieces()))
+            fields.append(tuple(Header(b"X-Seal", b" %s %d" % (str(seal).encode(), size)) for seal in message.seals))
+        return Sealed(tuple(fields))
 
     def send(self, request: Send) -> SplitError | None:
         """As a mailer does it: message by message, each recipient that was served is remembered."""

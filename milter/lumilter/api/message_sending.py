@@ -16,6 +16,7 @@ from typing import Any
 from lumilter.api.extended_message import CONTENT, CONTENT_AND_BINDING, PACKAGE
 from lumilter.api.message_content import empty, without_mark
 from lumilter.api.message_making import made_part, new_boundary
+from lumilter.api.signed_content import configured_seals
 from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api
@@ -225,9 +226,17 @@ def _promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) -
         log.info("shadow: a message from <%s> to %s is not sent", sender, ", ".join(recipients))
         return True
     content = (headers.to_bytes(), b"\r\n", msg.content.body)
+        if here.session.shadow:
+            log.info("shadow: a message from <%s> to %s is not sent", sender, ", ".join(recipients))
+            return True
+    body, signatures = msg.content.body, here.services.signatures
+    seals = (*msg.seals, *configured_seals(msg, signatures))
 
     def run(deadline: float) -> bool:
-        mail.put(sender, recipients, content)
+        if seals:
+            signatures_of = signatures.seal([(header.name, header.value) for header in headers], body, seals)
+            headers.put_first([Header(name, value) for name, value in signatures_of])
+        mail.put(sender, recipients, (headers.to_bytes(), b"\r\n", body))
         return True
 
     return Job(run, "outbox")

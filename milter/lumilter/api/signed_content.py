@@ -1,21 +1,42 @@
-"""A message as the adapters of signatures want it.
+"""A message as the adapters of signatures want it, and what signs it when it leaves.
 
-The law: raw bytes; nothing is decoded, nothing is changed.
+The law: raw bytes; nothing is decoded, nothing is changed. Whom a message is from is said in one place, here.
+
+Source: manual, modules domainkeys and opendkim ("the responsible sender", sign_condition).
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 from lumilter.adapters.signatures.content import Content
-from lumilter.session.headers import Header
+from lumilter.adapters.signatures.service import Signatures
+from lumilter.api.extended_message import addresses_in
+from lumilter.session.headers import HeaderList
+from lumilter.session.mail import MailMessage
 from lumilter.session.message import Message
 
 
 def content_of(message: Message) -> Content:
-    """Fields without a name, which are none, are left out."""
-    return Content(tuple(field_of(header) for header in message.headers if header.name), message.body)
+    """Headers and body as they stand."""
+    return Content.of(((header.name, header.value) for header in message.headers), message.body)
 
 
-def field_of(header: Header) -> tuple[bytes, bytes]:
-    """Name and raw value, folded with CRLF."""
-    value = header.value
-    return header.name, value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") if b"\n" in value else value
+def responsible_domain(headers: HeaderList) -> str:
+    """The domain of the first address in Sender, else in From, in lower case; "" where there is none."""
+    for name in ("Sender", "From"):
+        domains = [domain for domain in addresses_in(headers, name, "domain") if domain]
+        if domains:
+            return domains[0].lower()
+    return ""
+
+
+def configured_seals(message: MailMessage, signatures: Signatures) -> Sequence[Hashable]:
+    """What the configuration signs a message with. What a script made from nothing is never under a condition."""
+    if not signatures.signs:
+        return ()
+    conn, mess = message.conn, message.mess
+    free = message.made and not conn
+    return signatures.configured(
+        responsible_domain(message.content.headers), lambda name: free or name in conn or name in mess
+    )

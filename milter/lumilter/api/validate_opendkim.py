@@ -7,15 +7,25 @@ Source: manual, pages of msys.validate.opendkim.*; libopendkim's documentation f
 
 from __future__ import annotations
 
+import logging
+from typing import Any
+
 from lumilter.adapters.signatures import codes
+from lumilter.adapters.signatures.errors import SignatureError
 from lumilter.adapters.signatures.verification import Signature, Verified
-from lumilter.api.signed_content import content_of
+from lumilter.api.signed_content import content_of, responsible_domain
 from lumilter.calls import Here, Job
+from lumilter.errors import LookupFailed, LumilterError
 from lumilter.registry import api, constants, lua_class
+from lumilter.session.context import ValidateContext
 from lumilter.session.mail import MailMessage
+
+log = logging.getLogger("lumilter.signatures")
 
 PACKAGE = "msys.validate.opendkim"
 PHASES = "data, data_spool, data_spool_each_rcpt"
+SIGNING = "core_final_validation"
+"""The table's name for the phase final_validation; as the message is signed when it leaves, any earlier one will do."""
 
 constants("opendkim.dkim", {**codes.STATUS, **codes.FLAGS, **codes.CANONS, **codes.ALGORITHMS})
 lua_class("DKIM", Verified)
@@ -114,6 +124,44 @@ def get_sig_selector(dkim_sig: Signature) -> tuple[str | None, int]:
 def get_sig_signalg(dkim_sig: Signature) -> tuple[str | None, int]:
     """The algorithm (a=), such as "rsa-sha256", and the DKIM_STAT."""
     return _text(dkim_sig.algorithm)
+
+
+@api("msys.validate.opendkim.sign", package=PACKAGE, phases=SIGNING, also=PHASES, blocking=True)
+def sign(
+    msg: MailMessage | None, vctx: ValidateContext | None, options: dict[str, Any] | None = None, *, here: Here
+) -> Job:
+    """Sign the message when it leaves, after every other change; with nil, the one at hand. True, or nil and why not.
+
+    options, each instead of what [dkim] and [[dkim_domain]] say: base_domain or signing_domain, selector, keyfile (%{d}
+    and %{s} stand for the domain and the selector), keybuf (PEM on one line), header_canon, body_canon ("simple",
+    "relaxed"), digest ("rsa-sha256", "rsa-sha1", "ed25519-sha256"), headerlist, oversign_headerlist, skip_headerlist
+    (tables, or texts with colons, commas or spaces), identity, body_length_limit (true, or a number of bytes), lifetime
+    (hours), copy_headers. A key that can't be read is no error: nil, and why. Several calls make several signatures.
+    """
+    return asked_for(msg, options, here, strict=False)
+
+
+def asked_for(msg: MailMessage | None, options: dict[str, Any] | None, here: Here, strict: bool) -> Job:
+    """Let a message be signed as options say. strict: headerlist is read as the older module reads it."""
+    message = msg if msg is not None else here.session.message if here.session is not None else None
+    if message is None:
+        raise LumilterError("there is no message to sign")
+    signatures = here.services.signatures
+    seal = signatures.asked(options or {}, responsible_domain(message.content.headers), strict)
+
+    def run(deadline: float) -> bool:
+        try:
+            signatures.check(seal)
+        except SignatureError as error:
+            log.error("a message will not be signed: %s", error)
+            raise LookupFailed(str(error)) from None
+        return True
+
+    def finish(result: bool) -> bool:
+        message.seals.append(seal)
+        return result
+
+    return Job(run, "key", finish)
 
 
 def _text(value: str) -> tuple[str | None, int]:

@@ -43,6 +43,7 @@ from lumilter.config.sections.datasources import Datasource
 from lumilter.config.sections.http import Http
 from lumilter.config.sections.running import Pool, Timers
 from lumilter.config.sections.scanners import Antivirus, Engines, Scanner
+from lumilter.config.sections.signatures import Dkim, DkimDomain
 from lumilter.config.sections.state import InboundAudit, Series, State
 
 
@@ -436,6 +437,7 @@ class Config:
     dns: Dns = table(Dns)
     pcre: Pcre = table(Pcre)
     http: Http = table(Http)
+    dkim: Dkim = table(Dkim)
     log: Log = table(Log)
     control: Control = table(Control)
     metrics: Metrics = table(Metrics)
@@ -456,6 +458,7 @@ class Config:
     routes: tuple[Route, ...] = tables(Route, "route")
     datasources: tuple[Datasource, ...] = tables(Datasource, "datasource")
     series: tuple[Series, ...] = tables(Series, "series")
+    dkim_domains: tuple[DkimDomain, ...] = tables(DkimDomain, "dkim_domain")
     scripts: tuple[Script, ...] = tables(Script, "script")
     file: str = ""
     warnings: tuple[str, ...] = field(default=(), compare=False)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import lumilter.api  # noqa: F401  (fills the registry)
+from lumilter.api.signed_content import configured_seals
 from lumilter.calls import Here
 from lumilter.daemon import census
 from lumilter.host.host import Host, LuaSettings, Script
@@ -33,6 +34,7 @@ from lumilter.session.events import (
     Outcome,
     Rcpt,
 )
+from lumilter.session.mail import MailMessage
 from lumilter.session.needs import Edits, Needs
 from lumilter.session.routing import Routing
 from lumilter.session.session import Session
@@ -107,6 +109,8 @@ class Engine:
         replies = frozenset(
             name for event, name in names.items() if any(hook.name in defined for hook in phases.BY_EVENT[event])
         )
+        if self.setup.services.signatures.signs:
+            replies |= {"message"}
         content = "message" in replies
         envelope = bool(replies & {"mail", "rcpt", "data"})
         if envelope:
@@ -119,12 +123,20 @@ class Engine:
         setup = self.setup
         session: Session
         modules, new_id, mail = self.host.modules, self.host.new_id, setup.services.mail
+        signatures = setup.services.signatures
+
+        def sealing(message: MailMessage) -> Sequence[Hashable]:
+            return configured_seals(message, signatures)
+
         if setup.is_shadow is None:
-            session = Session(modules, setup.options, new_id, setup.peer_context, setup.routing, mail.remembers)
+            session = Session(
+                modules, setup.options, new_id, setup.peer_context, setup.routing, mail.remembers, sealing
+            )
         else:
             session = ShadowSession(
-                modules, setup.options, new_id, setup.peer_context, setup.is_shadow, setup.routing, mail.remembers
-            )
+                modules, setup.options, new_id, setup.peer_context, setup.is_shadow, setup.routing, mail.remembers,
+                sealing,
+            )  # fmt: skip
         self.sessions.add(session)
         return Conversation(self, session)
 

@@ -21,6 +21,7 @@ from lumilter.daemon.datasources import datasources_of
 from lumilter.daemon.engine import Observer, Setup
 from lumilter.daemon.mail import Mailer
 from lumilter.daemon.scanning import scanners_of
+from lumilter.daemon.signatures import signatures_of
 from lumilter.daemon.state_directory import rules_of
 from lumilter.daemon.trace import is_of
 from lumilter.host.host import LuaSettings, Script
@@ -61,6 +62,7 @@ def setup_of(
         datasources=datasources_of(config.datasources, offline),
         state=state or State(rules=rules_of(config)),
         scanners=scanners_of(config),
+        signatures=signatures_of(config, offline),
     )
     instructions = lua.instructions or _UNLIMITED
     return Setup(

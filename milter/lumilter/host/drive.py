@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from lumilter.calls import Here
 from lumilter.errors import ScriptError, SplitError
-from lumilter.host import mailing
+from lumilter.host import mailing, sealing
+from lumilter.session.sealing import Seal, Sealed, SealError
 from lumilter.session.session import Session
 from lumilter.session.steps import HookDone, Pause, Recall, Recalled, Request, RunHook, Send
 
@@ -83,6 +84,10 @@ class Drive:
             assert self._session is not None
             mailing.perform(host, request, self._session, self._performed)
             return
+        if isinstance(request, Seal):
+            assert self._session is not None
+            sealing.perform(host, request, self._session, self._performed)
+            return
         self._request, self._begun = request, time.perf_counter()
         self._waited: dict[str, float] = {}
         if isinstance(request, RunLua):
@@ -92,9 +97,10 @@ class Drive:
             here = Here(request.hook.phase, request.module.name, self._session)
         host.tasks.start(begin, here, self._done, self._failed, self._waited)
 
-    def _performed(self, answer: Recalled | SplitError | None) -> None:
-        """What was asked of the mailer."""
-        self.go_on(self._steps.throw if isinstance(answer, SplitError) else self._steps.send, answer)
+    def _performed(self, answer: Recalled | Sealed | SplitError | SealError | None) -> None:
+        """What was asked of the mailer, or to be signed."""
+        failed = isinstance(answer, SplitError | SealError)
+        self.go_on(self._steps.throw if failed else self._steps.send, answer)
 
     def _done(self, values: tuple[Any, ...]) -> None:
         self.go_on(self._steps.send, HookDone(values[0] if values else None, self._ended()))

@@ -147,6 +147,10 @@ class HeaderList:
         """Add fields before all others, in the order given."""
         self._fields = [*_made(name, values), *self._fields]
 
+    def put_first(self, fields: Sequence[Header]) -> None:
+        """Add ready fields before all others."""
+        self._fields = [*fields, *self._fields]
+
     def replace(self, name: str, values: Sequence[str]) -> None:
         """Remove every field of that name and add new ones after all others."""
         made = _made(name, values)

@@ -5,7 +5,7 @@ The law: plain state. What may be done to it in which phase is the API's busines
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
 from lumilter.session.address import Path
@@ -68,6 +68,8 @@ class MailMessage:
     own: bool = False
     made: bool = False
     route: Route = field(default_factory=Route)
+    seals: list[Hashable] = field(default_factory=list)
+    """What signs it when it leaves (session.sealing), in order."""
 
     @property
     def conn(self) -> dict[str, str]:
@@ -80,7 +82,7 @@ class MailMessage:
         content.rcptto = address
         return MailMessage(
             ident, self.batch_id, self.ac, content, dict(self.mess), self.code, self.priority, self.recv_method,
-            self.discarded, self.held, own=True, route=self.route.copy(),
+            self.discarded, self.held, own=True, route=self.route.copy(), seals=list(self.seals),
         )  # fmt: skip
 
     def forget(self) -> None:

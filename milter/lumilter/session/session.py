@@ -6,7 +6,7 @@ ScriptError) for each RunHook, and returns the Outcome. Which hooks run is in `p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
 
 from lumilter.errors import LimitError, ScriptError, SplitError
@@ -46,6 +46,7 @@ from lumilter.session.mime import Buffer
 from lumilter.session.parting import part_ways
 from lumilter.session.phases import Arg, Hook, Result
 from lumilter.session.routing import Routing
+from lumilter.session.sealing import SealError
 from lumilter.session.split import Outgoing
 from lumilter.session.steps import (
     Answer,
@@ -67,7 +68,7 @@ class Session:
 
     modules: in the order in which they were registered. new_id: makes Momentum-style identifiers. peer_context: the
     configured connection variables for a client address. remembers: whether any recipient's message is remembered as
-    sent (steps.Recall).
+    sent (steps.Recall). sealing: what the configuration signs a message with, beside what scripts do.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Session:
         peer_context: Callable[[str], Mapping[str, str]] = lambda address: {},
         routing: Routing = Routing(),  # noqa: B008 (immutable)
         remembers: Callable[[], bool] = lambda: False,
+        sealing: Callable[[MailMessage], Sequence[Hashable]] = lambda message: (),
     ) -> None:
         self.modules = modules
         self.options = options
@@ -85,6 +87,7 @@ class Session:
         self.peer_context = peer_context
         self.routing = routing
         self.remembers = remembers
+        self.sealing = sealing
         self.vctx = ValidateContext()
         self.ac = AcceptConstruct(new_id(), self.vctx)
         self.recipients = Recipients()
@@ -270,6 +273,9 @@ class Session:
         except SplitError as error:
             self.trace.errors.append(error)
             return verdict.of_split(error)
+        except SealError as error:
+            self.trace.errors.append(error)
+            return verdict.of_seal(error)
 
     def _each_recipient(
         self, message: MailMessage, members: list[tuple[Recipient, MailMessage]]
@@ -292,6 +298,7 @@ class Session:
                 own.forget()
             elif recipient in self.recipients.wanted:
                 self._route(own)
+                own.seals += self.sealing(own)
                 self.messages.append(own)
                 members.append((recipient, own))
                 recipient.address = own.content.rcptto

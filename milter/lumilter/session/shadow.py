@@ -16,7 +16,7 @@ The end of a message that was covered has the covering refusal as its would-be o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lumilter.session.address import Path
@@ -34,6 +34,7 @@ from lumilter.session.events import (
     Outcome,
     Rcpt,
 )
+from lumilter.session.mail import MailMessage
 from lumilter.session.needs import Edits, Needs
 from lumilter.session.routing import Routing
 from lumilter.session.session import Session
@@ -108,8 +109,9 @@ class ShadowSession(Session):
         is_shadow: Callable[[str], bool] = lambda client: True,
         routing: Routing = Routing(),  # noqa: B008 (immutable)
         remembers: Callable[[], bool] = lambda: False,
+        sealing: Callable[[MailMessage], Sequence[Hashable]] = lambda message: (),
     ) -> None:
-        super().__init__(modules, options, new_id, peer_context, routing, remembers)
+        super().__init__(modules, options, new_id, peer_context, routing, remembers, sealing)
         self.would_be = CONTINUE
         """What the last event would have been answered; what it was answered, where the client is not in shadow."""
         self._is_shadow = is_shadow

@@ -48,7 +48,7 @@ def groups(messages: Sequence[tuple[Recipient, MailMessage]], received: Buffer) 
             last.members.append((recipient, message))
             continue
         body = None if content.body is received else bytes(content.body)
-        key = (content.headers.to_bytes(), body, content.mailfrom, message.held)
+        key = (content.headers.to_bytes(), body, content.mailfrom, message.held, tuple(message.seals))
         group = found.get(key)
         if group is None:
             group = found[key] = Group(message, [])
@@ -60,7 +60,8 @@ def groups(messages: Sequence[tuple[Recipient, MailMessage]], received: Buffer) 
 def _is_alike(one: MailMessage, other: MailMessage) -> bool:
     """Whether two messages are the same at a glance: that is the most frequent case by far."""
     a, b = one.content, other.content
-    return a.headers.is_shared(b.headers) and a.body is b.body and (a.mailfrom, one.held) == (b.mailfrom, other.held)
+    same = a.headers.is_shared(b.headers) and a.body is b.body and one.seals == other.seals
+    return same and (a.mailfrom, one.held) == (b.mailfrom, other.held)
 
 
 def staying(found: Sequence[Group]) -> Group:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from lumilter.errors import ScriptError, SplitError
 from lumilter.session.events import Outcome
 from lumilter.session.phases import Hook
+from lumilter.session.sealing import Seal, Sealed, SealError
 from lumilter.session.split import Outgoing
 
 
@@ -71,8 +72,8 @@ class Send:
     messages: tuple[Outgoing, ...]
 
 
-Request = RunHook | Pause | Recall | Send
-Answer = HookDone | Recalled | None
+Request = RunHook | Pause | Recall | Send | Seal
+Answer = HookDone | Recalled | Sealed | None
 Steps = Generator[Request, Answer, Outcome]
 """What `Session.handle` returns."""
 
@@ -94,7 +95,7 @@ class Trace:
     """What happened since the last message, for logs and `lumilter test`."""
 
     runs: list[HookRun] = field(default_factory=list)
-    errors: list[ScriptError | SplitError] = field(default_factory=list)
+    errors: list[ScriptError | SplitError | SealError] = field(default_factory=list)
     decided: tuple[str, str] | None = None
     """Phase and module of the hook whose word about the last event was the last one; None where none said anything."""
     begun: int = 0

@@ -9,6 +9,7 @@ The law: every Outcome that is not plain "continue" is made here.
     4  vctx.code / vctx:set_code() is 5xx or 4xx       that reply: reject or tempfail
     5  core_final_validation2 returned DONE / RETRY    554 / 451
     6  recipients need different messages              451, until an injection address is configured
+    6a a message can't be signed                       451
     7  msg:discard(), or no recipient is left          discard
     8  msg:quarantine()                                the edits, and the MTA holds the message
     9  otherwise                                       the edits
@@ -28,6 +29,7 @@ from lumilter.errors import LimitError, ScriptError, SplitError
 from lumilter.session.context import ValidateContext
 from lumilter.session.events import Action, Edit, Outcome, Reply
 from lumilter.session.phases import HOOK_DONE, HOOK_RETRY
+from lumilter.session.sealing import SealError
 
 CLOSING = Outcome(Action.TEMPFAIL, Reply(421, "4.7.0", ("Service closing transmission channel",)))
 DISCARD = Outcome(Action.DISCARD)
@@ -106,6 +108,11 @@ def of_status(status: object) -> Outcome | None:
 def of_split(error: SplitError) -> Outcome:
     """Row 6."""
     return refusal(451, f"4.3.5 {error}")
+
+
+def of_seal(error: SealError) -> Outcome:
+    """Row 6a; why is nothing that a client needs to know."""
+    return refusal(451, "4.3.5 The message could not be signed, try again later")
 
 
 def accepted(edits: tuple[Edit, ...]) -> Outcome:

@@ -25,6 +25,16 @@ class Content:
     fields: tuple[Field, ...]
     body: Buffer
 
+    @staticmethod
+    def of(fields: Iterable[Field], body: Buffer) -> Content:
+        """From fields that may be folded with LF alone; what has no name is none."""
+        return Content(tuple((name, crlf(value)) for name, value in fields if name), body)
+
+
+def crlf(value: bytes) -> bytes:
+    """A value folded with CRLF."""
+    return value.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") if b"\n" in value else value
+
 
 class Digests:
     """Hashes of one message. Not for several threads."""

@@ -5,22 +5,43 @@ The law: any thread may call; a call blocks, at most until its deadline.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import logging
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lumilter.adapters.dns import Lookup
+from lumilter.adapters.signatures.errors import SignatureError
 
 if TYPE_CHECKING:
-    from lumilter.adapters.signatures.content import Content
+    from lumilter.adapters.signatures.canonical import Buffer
+    from lumilter.adapters.signatures.content import Content, Field
+    from lumilter.adapters.signatures.options import Signing
+    from lumilter.adapters.signatures.private_keys import KeyRing
+    from lumilter.adapters.signatures.signing import DkimSeal
     from lumilter.adapters.signatures.verification import Rules, Verified
+
+log = logging.getLogger("lumilter.signatures")
 
 
 class Signatures:
-    """rules: what counts as a good signature; made at the first use."""
+    """rules: what counts as a good signature. signing: what is signed; None is nothing without a script.
 
-    def __init__(self, rules: Callable[[], Rules] | None = None) -> None:
+    unsigned: mail that can't be signed as it is configured leaves as it is.
+    """
+
+    def __init__(
+        self,
+        rules: Callable[[], Rules] | None = None,
+        signing: Callable[[], Signing] | None = None,
+        unsigned: bool = False,
+    ) -> None:
         self._make_rules = rules
+        self._make_signing = signing
         self._rules: Rules | None = None
+        self._signing: Signing | None = None
+        self._keys: KeyRing | None = None
+        self._unsigned = unsigned
 
     @property
     def rules(self) -> Rules:
@@ -31,8 +52,74 @@ class Signatures:
             self._rules = self._make_rules() if self._make_rules else Rules()
         return self._rules
 
+    @property
+    def signing(self) -> Signing:
+        """What is configured for signing."""
+        if self._signing is None:
+            from lumilter.adapters.signatures.options import Signing
+
+            self._signing = self._make_signing() if self._make_signing else Signing()
+        return self._signing
+
+    @property
+    def keys(self) -> KeyRing:
+        """The private keys."""
+        if self._keys is None:
+            from lumilter.adapters.signatures.private_keys import KeyRing
+
+            self._keys = KeyRing()
+        return self._keys
+
+    @property
+    def signs(self) -> bool:
+        """Whether the configuration signs anything."""
+        return self._make_signing is not None and self.signing.configured
+
+    # --- checking ----------------------------------------------------------------------------------------------------
+
     def verify(self, content: Content, resolver: Lookup, deadline: float) -> Verified:
         """Check the DKIM signatures of a message."""
         from lumilter.adapters.signatures import verification
 
         return verification.verify(content, resolver, self.rules, deadline)
+
+    # --- signing -----------------------------------------------------------------------------------------------------
+
+    def configured(self, responsible: str, exists: Callable[[str], bool]) -> Sequence[Hashable]:
+        """What signs mail of a domain by configuration. exists: whether there is a context variable of that name."""
+        seal = self.signing.of_message(responsible, exists)
+        return () if seal is None else (seal,)
+
+    def asked(self, options: Mapping[Any, Any], responsible: str, strict: bool = False) -> DkimSeal:
+        """What a script's options ask for. Raises SignatureError."""
+        return self.signing.of_script(options, responsible, strict)
+
+    def check(self, seal: DkimSeal) -> None:
+        """Read the key of a seal. Raises SignatureError where it can't sign."""
+        from lumilter.adapters.signatures.signing import algorithm_for
+
+        key = seal.load(self.keys)
+        if key is not None:
+            algorithm_for(key, seal.digest)
+
+    def seal(self, fields: Sequence[Field], body: Buffer, seals: Sequence[Any]) -> list[Field]:
+        """The fields that seals put before all others of a message, each over what the ones before it made.
+
+        fields: folded with LF or CRLF; what comes back is folded with LF. Raises SignatureError.
+        """
+        from lumilter.adapters.signatures.content import Content
+
+        made: list[Field] = []
+        now = int(time.time())
+        content = Content.of(fields, body)
+        for seal in seals:
+            try:
+                new = seal.fields(content, self.keys, now)
+            except SignatureError as error:
+                if not self._unsigned:
+                    raise
+                log.error("a message leaves without a signature: %s", error)
+                continue
+            content = Content((*new, *content.fields), body)
+            made = [*new, *made]
+        return [(name, value.replace(b"\r\n", b"\n")) for name, value in made]

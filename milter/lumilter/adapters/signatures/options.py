@@ -1,0 +1,167 @@
+"""What the configuration and a script's options say about a DKIM signature, put together.
+
+The law: a script's option wins over the domain's, the domain's over the general one. A lack is an error that names both
+places where it can be set.
+
+Source: manual, module opendkim and msys.validate.opendkim.sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lumilter.adapters.signatures.errors import SignatureError
+from lumilter.adapters.signatures.fields import names_of
+from lumilter.adapters.signatures.signing import DkimSeal, KeySource
+
+SIGN_ALL = ""
+"""The condition that always holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class General:
+    """[dkim]. key: a path, perhaps with %{d} and %{s}. lifetime: seconds. condition: see sign_condition."""
+
+    selector: str = ""
+    key: str = ""
+    header_canon: str = "simple"
+    body_canon: str = "simple"
+    digest: str = ""
+    headers: tuple[str, ...] = ()
+    oversigned: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    identity: str = ""
+    length: bool = False
+    lifetime: int = 0
+    copy_headers: bool = False
+    condition: str = "can_relay"
+
+
+@dataclass(frozen=True, slots=True)
+class ForDomain:
+    """[[dkim_domain]]: what is different for one responsible domain; None or "" is not."""
+
+    sign: bool = True
+    base_domain: str = ""
+    selector: str = ""
+    key: str = ""
+    header_canon: str = ""
+    body_canon: str = ""
+    digest: str = ""
+    length: bool | None = None
+    condition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Everything that is configured."""
+
+    general: General = field(default_factory=General)
+    domains: Mapping[str, ForDomain] = field(default_factory=dict)
+
+    @property
+    def configured(self) -> bool:
+        """Whether any message may be signed without a script."""
+        general = self.general
+        return bool(general.key and general.selector) or any(
+            (own.key or general.key) and (own.selector or general.selector) for own in self.domains.values() if own.sign
+        )
+
+    def of_message(self, responsible: str, exists: Callable[[str], bool]) -> DkimSeal | None:
+        """What signs mail of a domain; None is nothing. exists: whether there is a context variable of that name.
+
+        A domain that is not configured by itself is signed for where there is a file with its key.
+        """
+        own, general = self.domains.get(responsible), self.general
+        if not responsible or (own is not None and not own.sign):
+            return None
+        condition = general.condition if own is None or own.condition is None else own.condition
+        if condition != SIGN_ALL and not exists(condition):
+            return None
+        own = own or ForDomain()
+        key, selector = own.key or general.key, own.selector or general.selector
+        if not key or not selector:
+            return None
+        optional = responsible not in self.domains
+        if optional and "%{d}" not in key:
+            return None
+        return self._seal({}, responsible, own, KeySource(key, optional=optional), strict=False)
+
+    def of_script(self, options: Mapping[Any, Any], responsible: str, strict: bool) -> DkimSeal:
+        """What a script asks for. strict: as the older module reads headerlist. Raises SignatureError."""
+        own = self.domains.get(responsible, ForDomain())
+        buffer = _text(options, "keybuf")
+        file = "" if buffer else _text(options, "keyfile") or own.key or self.general.key
+        if not buffer and not file:
+            raise SignatureError("no key: give options.keyfile or options.keybuf, or set [dkim] key")
+        return self._seal(options, responsible, own, KeySource(file, buffer), strict)
+
+    def _seal(
+        self, options: Mapping[Any, Any], responsible: str, own: ForDomain, key: KeySource, strict: bool
+    ) -> DkimSeal:
+        general = self.general
+        domain = _text(options, "base_domain") or _text(options, "signing_domain") or own.base_domain or responsible
+        selector = _text(options, "selector") or own.selector or general.selector
+        if not domain:
+            raise SignatureError("no domain: give options.base_domain, as there is none in Sender or From")
+        if not selector:
+            raise SignatureError("no selector: give options.selector, or set [dkim] selector")
+        length = general.length if own.length is None else own.length
+        return DkimSeal(
+            domain=domain.lower(),
+            selector=selector,
+            key=key,
+            responsible=responsible or domain.lower(),
+            digest=(_text(options, "digest") or own.digest or general.digest).lower(),
+            header_canon=(_text(options, "header_canon") or own.header_canon or general.header_canon).lower(),
+            body_canon=(_text(options, "body_canon") or own.body_canon or general.body_canon).lower(),
+            headers=_names(options, "headerlist") or general.headers,
+            oversigned=_names(options, "oversign_headerlist") or general.oversigned,
+            skipped=_names(options, "skip_headerlist") or general.skipped,
+            identity=_text(options, "identity") or general.identity,
+            length=_length(options.get("body_length_limit"), length),
+            lifetime=int(_hours(options) or general.lifetime),
+            copy_headers=_true(options.get("copy_headers"), general.copy_headers),
+            strict=strict,
+        )
+
+
+def _text(options: Mapping[Any, Any], name: str) -> str:
+    value = options.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise SignatureError(f"options.{name} is not a string")
+    return value.strip()
+
+
+def _names(options: Mapping[Any, Any], name: str) -> tuple[str, ...]:
+    value = options.get(name)
+    if value is None:
+        return ()
+    parts = list(value.values()) if isinstance(value, dict) else [value]
+    if not all(isinstance(part, str) for part in parts):
+        raise SignatureError(f"options.{name} is not a list of header names")
+    return names_of(parts)
+
+
+def _hours(options: Mapping[Any, Any]) -> float:
+    value = options.get("lifetime", 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
+        raise SignatureError("options.lifetime is not a number of hours")
+    return value * 3600
+
+
+def _length(value: object, otherwise: bool) -> int | bool:
+    """A switch as the manual has it, or a number of bytes above 1."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 1:
+        return int(value)
+    return _true(value, otherwise)
+
+
+def _true(value: object, otherwise: bool) -> bool:
+    if value is None or value == "":
+        return otherwise
+    return value not in (False, 0, "false", "0", "no")

@@ -1,0 +1,83 @@
+"""From the configuration to what signs and checks mail.
+
+The law: what is wrong with a key is found at start where that can be, not when mail waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lumilter.adapters.signatures.errors import KeyUnreadable
+from lumilter.adapters.signatures.service import Signatures
+from lumilter.config import Config
+from lumilter.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lumilter.adapters.signatures.options import Signing
+    from lumilter.adapters.signatures.verification import Rules
+
+
+def signatures_of(config: Config, offline: bool = False) -> Signatures:
+    """The service. offline: keys may be out of reach. Raises ConfigError."""
+    dkim, domains = config.dkim, config.dkim_domains
+    signs = bool(dkim.key or dkim.selector or domains)
+    names = [domain.domain.lower() for domain in domains]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two [[dkim_domain]] tables for {name}", config.file)
+
+    def rules() -> Rules:
+        from lumilter.adapters.signatures.verification import Rules
+
+        return Rules(dkim.max_signatures, dkim.min_key_bits, dkim.accept_sha1, dkim.timeout)
+
+    def signing() -> Signing:
+        from lumilter.adapters.signatures.fields import names_of
+        from lumilter.adapters.signatures.options import ForDomain, General, Signing
+
+        return Signing(
+            General(
+                selector=dkim.selector,
+                key=dkim.key,
+                header_canon=dkim.header_canon,
+                body_canon=dkim.body_canon,
+                digest=dkim.digest,
+                headers=names_of(dkim.headerlist),
+                oversigned=names_of(dkim.oversign_headerlist),
+                skipped=names_of(dkim.skip_headerlist),
+                identity=dkim.identity,
+                length=dkim.body_length_limit,
+                lifetime=dkim.lifetime * 3600,
+                copy_headers=dkim.copy_headers,
+                condition=dkim.sign_condition,
+            ),
+            {
+                domain.domain.lower(): ForDomain(
+                    sign=domain.sign,
+                    base_domain=domain.base_domain or "",
+                    selector=domain.selector,
+                    key=domain.key,
+                    header_canon=domain.header_canon or "",
+                    body_canon=domain.body_canon or "",
+                    digest=domain.digest,
+                    length=domain.body_length_limit,
+                    condition="" if domain.sign_condition == "none" else domain.sign_condition,
+                )
+                for domain in domains
+            },
+        )
+
+    made = Signatures(rules, signing if signs else None, unsigned=dkim.on_error == "accept")
+    if signs and not offline:
+        _read(made, config)
+    return made
+
+
+def _read(made: Signatures, config: Config) -> None:
+    """Read every key that is named by a whole path."""
+    for path in {config.dkim.key, *(domain.key for domain in config.dkim_domains)}:
+        if path and "%{" not in path:
+            try:
+                made.keys.of_file(path)
+            except KeyUnreadable as error:
+                raise ConfigError(str(error), config.file) from None

@@ -225,10 +225,6 @@ def _promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) -
     if here.host.shadow if here.session is None else here.session.shadow:
         log.info("shadow: a message from <%s> to %s is not sent", sender, ", ".join(recipients))
         return True
-    content = (headers.to_bytes(), b"\r\n", msg.content.body)
-        if here.session.shadow:
-            log.info("shadow: a message from <%s> to %s is not sent", sender, ", ".join(recipients))
-            return True
     body, signatures = msg.content.body, here.services.signatures
     seals = (*msg.seals, *configured_seals(msg, signatures))
 

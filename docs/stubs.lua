@@ -1055,6 +1055,12 @@ function msys.validate.opendkim.get_sig_selector(dkim_sig) end
 ---@param dkim_sig any
 function msys.validate.opendkim.get_sig_signalg(dkim_sig) end
 
+---Sign the message when it leaves, after every other change; with nil, the one at hand. True, or nil and why not.
+---@param msg any
+---@param vctx any
+---@param options? any
+function msys.validate.opendkim.sign(msg, vctx, options) end
+
 ---The document behind a text, or nil and what is wrong with it.
 ---@param strxml any
 ---@param keep_blanks? any

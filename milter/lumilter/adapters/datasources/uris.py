@@ -27,10 +27,9 @@ FILES = ("csv", "cdb", "iowrapper")
 KNOWN = "sqlite:, pgsql:, mysql:, odbc:, ldap://, ldaps://, ldapi://, csv:, cdb:, iowrapper: or an SQLAlchemy URL"
 
 _URL = re.compile(r"(?P<dialect>[A-Za-z][A-Za-z0-9_]*)(?:\+(?P<library>[A-Za-z0-9_]+))?://")
-_USER_AND_PASSWORD = re.compile(r"://[^/?#@]*:([^/?#]*)@")
-_PASSWORDS = re.compile(
-    r"(?i)(?:^|[:;?&,])\s*!?(?:pwd|password|passwd|sslpassword|x-bindpw)\s*=\s*(\{(?:[^}]|\}\})*\}|[^;&,?]*)"
-)
+_SECRET = "(?i:pwd|password|passwd|sslpassword|x-bindpw)"
+_IN_PAIRS = re.compile(rf"(?:^|[:;])\s*{_SECRET}\s*=\s*(\{{(?:[^}}]|\}}\}})*\}}|[^;]*)")
+_IN_URL = re.compile(rf"://[^/?#@]*:([^/?#]*)@|[?&,]!?{_SECRET}=([^&,?]*)")
 _DEFAULT_LIBRARY = {"postgresql": "psycopg", "postgres": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 _MYSQL_NAMES = {"dbname": "database", "passwd": "password", "db": "database", "socket": "unix_socket"}
 _MYSQL_KEYS = {
@@ -89,11 +88,10 @@ def target(uri: str) -> Target:
 
 def secrets_of(text: str) -> tuple[str, ...]:
     """The passwords in a URI, as they stand there and as they are sent."""
-    found = {match[1] for match in _USER_AND_PASSWORD.finditer(text)} | {
-        match[1] for match in _PASSWORDS.finditer(text)
-    }
+    pattern = _IN_URL if "://" in text else _IN_PAIRS
+    found = {group for match in pattern.finditer(text) for group in match.groups() if group}
     found |= {secret[1:-1].replace("}}", "}") for secret in found if secret[:1] == "{"}
-    return tuple(found | {unquote(secret) for secret in found} - {""})
+    return tuple(found | {secret.strip() for secret in found} | {unquote(secret) for secret in found})
 
 
 def hidden(text: str, secrets: tuple[str, ...]) -> str:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from support.certificates import Authority
 from support.mariadb import Mariadb, mariadb
+from support.openldap import OpenLdap, openldap
 from support.postgres import Postgres, postgres
 
 
@@ -19,4 +21,10 @@ def postgres_server() -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[Mariadb]:
     with mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def ldap_server(authority: Authority) -> Iterator[OpenLdap]:
+    with openldap(authority) as server:
         yield server

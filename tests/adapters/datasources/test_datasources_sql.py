@@ -235,9 +235,9 @@ def test_offline_nothing_reaches_a_file_or_a_server(tmp_path: Path) -> None:
             copy.execute("insert into t values (1)")
             assert len(copy.rows("select * from t")) == 1
         assert source.rows("select * from t") == []
-    with asked(f"sqlite:///{tmp_path}/none.db", offline=True) as missing:
-        with pytest.raises(DatasourceError, match="unable to open database file"):
-            missing.rows("select 1")
+    missing = asked(f"sqlite:///{tmp_path}/none.db", offline=True)
+    with missing as source, pytest.raises(DatasourceError, match="unable to open database file"):
+        source.rows("select 1")
     assert not (tmp_path / "none.db").exists()
     with asked("pgsql:host=127.0.0.1", offline=True) as server, pytest.raises(DatasourceError, match="--live"):
         server.rows("select 1")

@@ -18,6 +18,9 @@ Value = None | bool | int | float | str | bytes | list[Any]
 """Of a parameter or a column; str is UTF-8 with surrogateescape, a list is a column with several values."""
 
 
+_SHORT = 3
+
+
 class DatasourceError(LookupFailed):
     """A query failed: str() is the text for the script."""
 
@@ -162,10 +165,7 @@ class Options:
 
     def clean(self, text: object) -> str:
         """An error's text as it may be shown: one line, without passwords."""
-        line = " ".join(str(text).split())
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            line = line.replace(secret, "***")
-        return line[:500]
+        return cleaned(" ".join(str(text).split()), self.secrets)[:500]
 
     def decoded(self, raw: bytes) -> str:
         """Bytes of a source whose charset nobody knows, as text that gives them back or, with `charset`, as UTF-8."""
@@ -175,6 +175,14 @@ class Options:
             except UnicodeDecodeError:
                 return raw.decode(self.charset, "replace")
         return raw.decode("utf-8", "surrogateescape")
+
+
+def cleaned(text: str, secrets: Sequence[str]) -> str:
+    """A server's words without passwords. Very short ones are also parts of words, and servers repeat none."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) > _SHORT:
+            text = text.replace(secret, "***")
+    return text
 
 
 class Driver(Protocol):

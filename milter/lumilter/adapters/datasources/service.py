@@ -10,8 +10,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lumilter.adapters.datasources.cdb import CdbDriver
 from lumilter.adapters.datasources.contract import Answer, Cut, DatasourceError, Driver, Options, Request
+from lumilter.adapters.datasources.csv_files import CsvDriver
 from lumilter.adapters.datasources.datasource import Behaviour, Datasource, Place
+from lumilter.adapters.datasources.iowrapper import IoDriver, Opener
 from lumilter.adapters.datasources.lanes import Alarm
 from lumilter.adapters.datasources.uris import Target, target
 from lumilter.errors import ConfigError
@@ -29,13 +32,18 @@ class Settings:
 
 
 class Datasources:
-    """services.Datasources. offline: no network, and no file is changed."""
+    """services.Datasources. offline: no network, and no file is changed. opener: see iowrapper."""
 
-    def __init__(self, settings: Iterable[Settings] = (), offline: bool = False) -> None:
-        settings, alarm = list(settings), Alarm()
-        self.max_rows = {each.name: each.options.max_rows for each in settings}
+    def __init__(self, settings: Iterable[Settings] = (), offline: bool = False, opener: Opener | None = None) -> None:
+        alarm = Alarm()
+        self.max_rows: dict[str, int] = {}
         """How many rows each gives at most, -1 is no limit."""
-        self._by_name = {each.name: _made(each, alarm, offline) for each in settings}
+        self._by_name: dict[str, Datasource] = {}
+        for each in settings:
+            if each.name in self._by_name:
+                raise ConfigError(f'there are two [[datasource]] "{each.name}"')
+            self.max_rows[each.name] = each.options.max_rows
+            self._by_name[each.name] = _made(each, alarm, offline, None if offline else opener)
 
     def cached(self, name: str, request: Request) -> Answer | None:
         """An answer that is known already; None where it is not, or nobody knows the name."""
@@ -68,7 +76,7 @@ class Datasources:
             each.close()
 
 
-def _made(settings: Settings, alarm: Alarm, offline: bool) -> Datasource:
+def _made(settings: Settings, alarm: Alarm, offline: bool, opener: Opener | None) -> Datasource:
     places, targets = [], []
     for uri in settings.uris:
         try:
@@ -78,7 +86,7 @@ def _made(settings: Settings, alarm: Alarm, offline: bool) -> Datasource:
         targets.append(where)
         numbers = settings.numbers == "number" or (settings.numbers == "auto" and not _gives_text(where))
         options = replace(settings.options, numbers=numbers, copies=offline, secrets=where.secrets)
-        places.append(Place(where.shown, _Offline() if offline and not where.local else driver(where, options)))
+        places.append(Place(where.shown, _Offline() if offline and not where.local else driver(where, options, opener)))
     behaviour = settings.behaviour
     if any(where.kind == "sql" and where.local and (offline or where.place.endswith(":memory:")) for where in targets):
         behaviour = replace(behaviour, connections=1)  # a database in memory is one connection's
@@ -87,13 +95,21 @@ def _made(settings: Settings, alarm: Alarm, offline: bool) -> Datasource:
     return Datasource(settings.name, places, behaviour, alarm)
 
 
-def driver(where: Target, options: Options) -> Driver:
-    """The driver for a target."""
+def driver(where: Target, options: Options, opener: Opener | None = None) -> Driver:
+    """The driver for a target. opener: reads what is no file for iowrapper."""
     if where.kind == "sql":
         from lumilter.adapters.datasources.sql import SqlDriver
 
         return SqlDriver(where, options)
-    raise ConfigError(f"lumilter has no driver for {where.kind}")
+    if where.kind == "ldap":
+        from lumilter.adapters.datasources.ldap import LdapDriver
+
+        return LdapDriver(where.place, options)
+    if where.kind == "csv":
+        return CsvDriver(where.place, options)
+    if where.kind == "cdb":
+        return CdbDriver(where.place, options)
+    return IoDriver(where.place, options, opener)
 
 
 def _gives_text(where: Target) -> bool:

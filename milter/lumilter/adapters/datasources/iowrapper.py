@@ -1,0 +1,54 @@
+"""The contents of a file, or of whatever has a URI, as one row of one column.
+
+The law: file names are read here, URIs by whoever the service was given for it.
+
+Source: manual, "ds_core" (I/O Wrapper).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import quote
+
+from lumilter.adapters.datasources.contract import Answer, Cut, DatasourceError, Options, Request
+from lumilter.adapters.datasources.files import located, read, refuse_execute
+from lumilter.adapters.datasources.placeholders import filled
+from lumilter.errors import LumilterError
+
+Opener = Callable[[str, float, int], bytes]
+"""The bytes behind a URI: (uri, deadline, most bytes). Raises LumilterError."""
+_URI = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+class IoDriver:
+    """See contract.Driver. place: the URI without "iowrapper:"."""
+
+    def __init__(self, place: str, options: Options, opener: Opener | None = None) -> None:
+        self._place, self._options, self._opener = place, options, opener
+
+    def ask(self, request: Request, until: float, cut: Cut) -> Answer:
+        """See contract.Driver."""
+        refuse_execute(request, "an I/O wrapper")
+        text = request.text.strip() or self._place
+        if _URI.match(text):
+            raw = self._fetched(
+                filled(text, request.params, lambda value: quote(value, safe="", errors="surrogateescape")), until
+            )
+        else:
+            path, _ = located(Request(text.partition("?")[0], request.params), "")
+            raw = read(path, self._options)
+        rows = self._options.rows()
+        rows.add((self._options.decoded(raw),))
+        return rows.answer()
+
+    def _fetched(self, uri: str, until: float) -> bytes:
+        if self._opener is None:
+            raise DatasourceError("a server is not asked here; --live does")
+        try:
+            return self._opener(uri, until, self._options.max_size)
+        except LumilterError as error:
+            raise DatasourceError(self._options.clean(error)) from None
+
+    def close(self) -> None:
+        """See contract.Driver."""

@@ -164,3 +164,61 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         parse(text, "f")
     except ConfigError as raised:
         assert 1 <= raised.line <= text.count("\n") + 1
+
+
+DATASOURCES = """
+Datasource "mssql" {
+  uri  = (
+           "odbc:DSN=sqlserver;UID=user;PWD=pass"
+           "odbc:DSN=sqlserver2;UID=user2;PWD=pass3"
+         )
+  cache_size = 200
+  cache_life = 360
+  serialized = true
+}
+datasource mysql { uri = ("mysql:host=localhost;user=x") no_cache = "true" max_rows = -1 assume_charset = "latin-1" }
+Datasource "csv" {
+  uri = "csv:"
+  max_rows = -1
+}
+Datasource "csv2" { uri = ( "csv:" ) pool = "db" Unknown { a = 1 } shape = ( 1 ) }
+"""
+
+
+def test_datasources(tmp_path: Path) -> None:
+    (tmp_path / "ecelerity.conf").write_text(DATASOURCES)
+    own = '[[datasource]]\nname = "csv"\nuri = "csv:/own"\n'
+    (tmp_path / "lumilter.toml").write_text(f'[momentum]\nconfig = "ecelerity.conf"\n{own}')
+    config = load(tmp_path / "lumilter.toml")
+    found = {each.name: each for each in config.datasources}
+    assert list(found) == ["csv", "mssql", "mysql", "csv2"]
+    assert found["csv"].uri == ("csv:/own",)
+    assert found["csv"].order == "failover"
+    assert found["mssql"].uri == ("odbc:DSN=sqlserver;UID=user;PWD=pass", "odbc:DSN=sqlserver2;UID=user2;PWD=pass3")
+    assert (found["mssql"].cache_size, found["mssql"].cache_life, found["mssql"].order) == (200, 360, "round-robin")
+    assert (found["mysql"].no_cache, found["mysql"].max_rows, found["mysql"].assume_charset) == (True, -1, "latin-1")
+    assert found["mysql"].uri == ("mysql:host=localhost;user=x",)
+    assert found["csv2"].uri == ("csv:",)
+    assert "pass" not in repr(config.datasources)
+    assert [note.rpartition("/")[2].partition(" ")[0] for note in config.notes] == [
+        "ecelerity.conf:9:", "ecelerity.conf:16:", "ecelerity.conf:16:", "ecelerity.conf:16:", "ecelerity.conf:"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('datasource "x" { }', ':1: datasource "x" has no uri'),
+        ('datasource "x" {\n cache_size = 1 }', ':2: datasource "x" has no uri'),
+        ('datasource { uri = "csv:" }', ":1: expected one name after datasource"),
+        ('datasource "x" { uri = "csv:" cache_size = big }', ":1: expected a number for cache_size"),
+        ('datasource "x" { uri = "csv:" assume_charset = big }', ":1: expected the name of a charset"),
+        ('datasource "x" { uri = "csv:" }\ndatasource "x" { uri = "csv:" }', ':2: there are two datasources "x"'),
+    ],
+)
+def test_datasources_that_are_wrong(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "ecelerity.conf").write_text(text)
+    (tmp_path / "lumilter.toml").write_text('[momentum]\nconfig = "ecelerity.conf"\n')
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "lumilter.toml")
+    assert f"{tmp_path}/ecelerity.conf{message}" in str(caught.value)

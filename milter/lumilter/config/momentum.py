@@ -1,7 +1,7 @@
-"""The policy scripts that an existing Momentum configuration loads, and the pools that they use.
+"""The policy scripts that an existing Momentum configuration loads, and the pools and datasources that they use.
 
-The law: of a Momentum configuration only scriptlet and ThreadPool stanzas mean something here; the rest is skipped, and
-what of a scriptlet stanza has no meaning here is noted, never an error. Source: the manual, "scriptlet - Lua Policy
+The law: of a Momentum configuration only scriptlet, ThreadPool and Datasource stanzas mean something here; the rest is
+skipped, and what of a stanza has no meaning here is noted, never an error. Source: the manual, "scriptlet - Lua Policy
 Scripts", "threadpool".
 """
 
@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lumilter.config.momentum_datasources import datasource
+from lumilter.config.sections.datasources import Datasource
 from lumilter.config.stanza import Include, Item, Option, Stanza, parse
 from lumilter.errors import ConfigError
 
@@ -60,6 +62,7 @@ class Scriptlets:
 
     scripts: list[Declaration] = field(default_factory=list)
     pools: list[ThreadPool] = field(default_factory=list)
+    datasources: list[Datasource] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _instance: str | None = None
 
@@ -72,6 +75,8 @@ class Scriptlets:
                 found._scriptlet(item, place)
             elif isinstance(item, Stanza) and item.kind.lower() == "threadpool" and item.names:
                 found._thread_pool(item, place)
+            elif isinstance(item, Stanza) and item.kind.lower() == "datasource":
+                found._datasource(item, place)
         return found
 
     def _file(self, place: _Place) -> Iterator[tuple[Item, _Place]]:
@@ -131,6 +136,18 @@ class Scriptlets:
             elif not (isinstance(item, Option) and item.name.lower() == "enabled"):
                 shown = item.kind if isinstance(item, Stanza) else getattr(item, "name", "")
                 self.notes.append(f"{where.at(item.line)}: {shown} is not known in a scriptlet and has no effect here")
+
+    def _datasource(self, stanza: Stanza, place: _Place) -> None:
+        if len(stanza.names) != 1:
+            raise place.error('expected one name after datasource, as in datasource "db" { ... }', stanza.line)
+        if any(each.name == stanza.names[0] for each in self.datasources):
+            raise place.error(f'there are two datasources "{stanza.names[0]}"', stanza.line)
+        body = [(item, where.at(item.line)) for item, where in self._expanded(stanza.body, place)]
+        found, notes = datasource(
+            stanza.names[0], body, lambda message, at: ConfigError(f"{at or place.at(stanza.line)}: {message}")
+        )
+        self.datasources.append(found)
+        self.notes += notes
 
     def _thread_pool(self, stanza: Stanza, place: _Place) -> None:
         numbers: dict[str, int] = {}

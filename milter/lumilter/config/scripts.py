@@ -52,6 +52,15 @@ def with_scripts(config: Config, source: Source) -> Config:
         found = Scriptlets.read(file)
         notes = found.notes
         config = replace(config, pools=_pools(config.pools, found.pools))
+        own = {each.name for each in config.datasources}
+        notes += [
+            f"{file}: the [[datasource]] {each.name} takes the place of this file's"
+            for each in found.datasources
+            if each.name in own
+        ]
+        config = replace(
+            config, datasources=(*config.datasources, *(each for each in found.datasources if each.name not in own))
+        )
         for each in found.scripts:
             if _MOMENTUMS_OWN.match(each.source) and not find_module(each.source, config.lua.path):
                 notes.append(f"{each.file}:{each.line}: {each.source} is Momentum's own and not needed here")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lumilter.errors import ConfigError
 
@@ -41,11 +41,15 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`name = value`. value: the string of a scalar, None for a list or a dictionary."""
+    """`name = value`. value: the string of a scalar, None for a list or a dictionary.
+
+    items: the strings of a list, those of lists in it left out; of no meaning in a comparison.
+    """
 
     name: str
     value: str | None
     line: int
+    items: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,8 @@ class _Parser:
             elif token.kind == "sign":
                 raise self._error(f"expected an option or a stanza, got {token.text}", token)
             elif ((equals := self._take("=")) and not self._at_sign("{")) or self._at_sign("[") or self._at_sign("("):
-                levels[-1].append(Option(token.text, self._value(token), token.line))
+                value, words = self._value(token)
+                levels[-1].append(Option(token.text, value, token.line, words))
             else:
                 names = () if equals else self._names()
                 if self._take("{"):
@@ -134,20 +139,23 @@ class _Parser:
             self._at += 1
         return tuple(names)
 
-    def _value(self, name: Token) -> str | None:
+    def _value(self, name: Token) -> tuple[str | None, tuple[str, ...]]:
         token = self._next()
         if token is None:
             raise self._error(f'"{name.text}" has no value', name)
         if token.kind != "sign":
-            return token.text
+            return token.text, ()
         if token.text not in ("(", "["):
             raise self._error(f'expected a value for "{name.text}", got {token.text}', token)
         open_, closing = [token], [_CLOSING[token.text]]
+        words: list[str] = []
         while closing:
             inner = self._next()
             if inner is None:
                 raise self._error(f"this {open_[-1].text} is not closed", open_[-1])
             if inner.kind != "sign" or inner.text == "=":
+                if inner.kind != "sign" and len(open_) == 1:
+                    words.append(inner.text)
                 continue
             if inner.text in _CLOSING:
                 open_.append(inner)
@@ -158,7 +166,7 @@ class _Parser:
                 )
             else:
                 open_.pop()
-        return None
+        return None, tuple(words)
 
     def _peek(self) -> Token | None:
         return self._tokens[self._at] if self._at < len(self._tokens) else None

@@ -52,14 +52,15 @@ def setup_of(
     """
     lua, dns, pcre = config.lua, config.dns, config.pcre
     hostname = socket.gethostname().lower()
+    web = web or WebClient(web_settings(config))
     services = Services(
         resolver=resolver or Resolver(servers=dns.servers, cache_entries=dns.cache_entries),
         dns_timeout=dns.timeout,
         pcre=PcreLimits(pcre.match_limit, pcre.depth_limit, pcre.heap_limit // 1024),
         hostname=hostname,
         mail=mail or (Mailer(config.inject, hostname) if config.inject.server else NoMail()),
-        web=web or WebClient(web_settings(config)),
-        datasources=datasources_of(config.datasources, offline),
+        web=web,
+        datasources=datasources_of(config.datasources, web, offline),
         state=state or State(rules=rules_of(config)),
         scanners=scanners_of(config),
         signatures=signatures_of(config, offline),

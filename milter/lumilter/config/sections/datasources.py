@@ -5,6 +5,7 @@ The law: what a key means is said here and nowhere else (see schema).
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 
 from lumilter.config.declare import key
@@ -25,8 +26,8 @@ URIS = Kind("a URI, or a list of them", _uris)
 def _charset(value: object) -> str:
     name = str(TEXT.read(value))
     try:
-        b"".decode(name)
-    except LookupError:
+        codecs.lookup(name)
+    except (LookupError, ValueError):
         raise ValueError(f'expected the name of a charset, got the string "{name[:40]}"') from None
     return name
 

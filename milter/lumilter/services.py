@@ -110,3 +110,5 @@ class Services:
     """Counters, windows, gauges, locks."""
     scanners: Scanners = field(default_factory=Scanners)
     """Virus scanners and spam filters."""
+    routing: Any = None
+    """Bindings and routing domains (session.routing.Routing); None is that there are none."""

@@ -8,6 +8,7 @@ import tempfile
 import pytest
 
 from lumilter.api.matching import MARK, with_mark, without_end
+from lumilter.wire.content import Mapped
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_what_the_wire_left_behind_a_body_is_used() -> None:
     with tempfile.TemporaryFile() as file:
         file.write(b"body\r\n" + MARK)
         file.flush()
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        with Mapped(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
             body = memoryview(mapped)[:6]
             marked = with_mark(body)
             assert isinstance(marked, memoryview)

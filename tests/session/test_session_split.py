@@ -250,6 +250,43 @@ def test_a_client_s_own_header_is_removed() -> None:
     assert b"lumilter-route" not in b"".join(drive.sent[0].content).lower()
 
 
+def routed_to(domain: bytes, routing: Routing, version: str = "Postfix 3.7.11") -> tuple[Drive, Outcome]:
+    """A session whose hook names a routing domain."""
+
+    def decide(request: RunHook) -> object:
+        request.args[2].buffer = domain
+        return 1
+
+    drive = Drive("core_config_get_message_routing_domain", decide=decide, routing=routing)
+    drive.session.macros["v"] = version
+    return drive, drive.message("a@x")
+
+
+@pytest.mark.parametrize("domain", [b"caf\xe9.example", b"a b.example", b"x.example\r\nX-Evil: 1", b"x:25", b"a" * 300])
+def test_a_hook_says_what_is_no_domain(domain: bytes) -> None:
+    drive, outcome = routed_to(domain, ROUTING)
+    assert outcome.action is Action.TEMPFAIL
+    (error,) = drive.session.trace.errors
+    assert "is not a domain" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("routing", "version", "why"),
+    [
+        (Routing(), "Postfix 3.7.11", "routing needs [routing] enabled = true"),
+        (ROUTING, "8.17.1", "only Postfix can be told"),
+    ],
+)
+def test_a_hook_says_a_domain_where_nobody_can_be_told(routing: Routing, version: str, why: str) -> None:
+    """Else the private header would leave with the message."""
+    drive, outcome = routed_to(b"other.x", routing, version)
+    assert outcome.action is Action.TEMPFAIL
+    (error,) = drive.session.trace.errors
+    assert why in str(error)
+    _, outcome = routed_to(b"", routing, version)
+    assert outcome.edits == ()
+
+
 def test_a_hook_says_the_routing_domain() -> None:
     hook = "core_config_get_message_routing_domain"
 

@@ -104,12 +104,13 @@ def run(script: Path) -> Policy:
             FixtureResolver(NAMES),
             hostname="mx.example.com",
             mail=Mailbox(),
+            routing=ROUTING,
             web=web,
             datasources=databases,
             scanners=programs(),
             state=State(rules=Rules(monitors={"60,1": (60, 1), "3600,6": (3600, 6)})),
         )
-        with Policy([script], path=(f"{LUA}/?.lua",), services=services, routing=ROUTING) as running:
+        with Policy([script], path=(f"{LUA}/?.lua",), services=services) as running:
             for events in (ORDINARY, BOUNCE):
                 conversation = running.engine.open()
                 for event in events:

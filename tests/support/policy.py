@@ -17,7 +17,6 @@ from lumilter.host.pools import PoolSettings
 from lumilter.host.tasks import Limits
 from lumilter.services import Services
 from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
-from lumilter.session.routing import Routing
 from lumilter.session.session import Session
 from lumilter.session.steps import HookRun
 from lumilter.session.verdict import Options
@@ -40,7 +39,6 @@ class Policy:
     allow: frozenset[str] = frozenset()
     options: Options = field(default_factory=Options)
     services: Services = field(default_factory=lambda: Services(FixtureResolver({}), hostname="mx.example.com"))
-    routing: Routing = field(default_factory=Routing)
     printed: list[str] = field(default_factory=list)
     errors: list[Any] = field(default_factory=list)
     runs: list[HookRun] = field(default_factory=list)
@@ -51,7 +49,6 @@ class Policy:
             lua=LuaSettings(self.path, self.max_memory, False, self.allow, self.limits, self.timer_limits, self.pools),
             options=self.options,
             services=self.services,
-            routing=self.routing,
             print_line=self._print,
             observe=self._observe,
         )

@@ -14,7 +14,8 @@ import idna
 from lumilter.errors import LumilterError
 from lumilter.registry import api
 from lumilter.session import rfc2047
-from lumilter.session.text import QUOTED, transfer_encoded
+from lumilter.session.text import transfer_encoded
+from lumilter.session.transfer import QUOTED
 
 _BAD_QP = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?(?:\n|\Z))")
 _DOTS = re.compile(rb"(?m)^\.")

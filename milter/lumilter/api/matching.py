@@ -19,7 +19,8 @@ from lumilter.api.pcre import INLINE, as_table
 from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.session import mime, text
-from lumilter.session.mime import Buffer, Part
+from lumilter.session.buffers import Buffer, is_of_file, let_go
+from lumilter.session.mime import Part
 
 MARK = b".\r\n"
 """The end-of-data mark, whose first line break is the end of the last line."""
@@ -32,7 +33,7 @@ Found = list[Any] | bool
 
 def with_mark(content: Buffer) -> Buffer:
     """A content with the end-of-data mark behind it."""
-    if isinstance(content, memoryview):
+    if isinstance(content, memoryview) and is_of_file(content):
         marked = memoryview(content.obj)
         if len(marked) == len(content) + len(MARK) and marked[-len(MARK) :] == MARK and content[-1] == 10:
             return marked
@@ -72,8 +73,10 @@ def replace(
 ) -> Found | Job:
     """change(new) is called if anything matched. marked: the subject ends with the end-of-data mark; new is without."""
     limits = here.services.pcre
+    texts = [subject]
 
     def search(deadline: float = 0.0) -> tuple[list[pcre.Match], bytes]:
+        subject = texts.pop()  # a copy of a whole message, maybe, that is not to live as long as the hook
         found = _all([subject], pattern, limits)
         return found, _replaced(subject, pattern, replacement, limits, marked) if found else b""
 
@@ -83,7 +86,8 @@ def replace(
             change(changed)
         return _found(found)
 
-    return finish(search()) if len(subject) <= INLINE else Job(search, "pcre", finish)
+    size, subject = len(subject), b""
+    return finish(search()) if size <= INLINE else Job(search, "pcre", finish)
 
 
 def match_texts(top: Part, pattern: bytes, here: Here) -> Found | Job:
@@ -109,8 +113,9 @@ def replace_texts(top: Part, pattern: bytes, replacement: bytes, here: Here) -> 
             found = _all([subject], pattern, limits)
             if found:
                 matches += found
-                changed = _replaced(subject, pattern, replacement, limits, _is_marked(part))
-                changes.append((part, text.encode_like(part, changed)))
+                made = [_replaced(subject, pattern, replacement, limits, _is_marked(part))]
+                subject = b""  # each is as long as the message, maybe
+                changes.append((part, text.encode_like(part, made.pop())))
         return matches, changes
 
     def finish(result: tuple[list[pcre.Match], list[tuple[Part, text.Encoded]]]) -> Found:
@@ -124,7 +129,9 @@ def replace_texts(top: Part, pattern: bytes, replacement: bytes, here: Here) -> 
 
 def _replaced(subject: Buffer, pattern: bytes, replacement: bytes, limits: pcre.Limits, marked: bool) -> bytes:
     pieces = pcre.replaced(memoryview(subject), pattern, replacement, limits)
-    return without_end(pieces) if marked else b"".join(pieces)
+    changed = without_end(pieces) if marked else b"".join(pieces)
+    let_go(subject)
+    return changed
 
 
 def _is_marked(part: Part) -> bool:
@@ -146,6 +153,7 @@ def _all(subjects: Iterable[Buffer], pattern: bytes, limits: pcre.Limits) -> lis
     try:
         for subject in subjects:
             found += pcre.find_all(subject, pattern, MOST + 1 - len(found), limits)
+            let_go(subject)
             if len(found) > MOST:
                 raise LumilterError(f"there are more than {MOST} matches")
     except pcre.PatternError as error:

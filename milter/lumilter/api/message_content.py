@@ -8,6 +8,8 @@ Source: manual, pages of msg:body, msg:raw, msg:text, msg:text_replace and msgpa
 
 from __future__ import annotations
 
+import re
+
 from lumilter.api import matching
 from lumilter.api.extended_message import CONTENT, CONTENT_AND_BINDING, PACKAGE
 from lumilter.api.matching import Found
@@ -16,16 +18,19 @@ from lumilter.errors import LumilterError
 from lumilter.registry import api
 from lumilter.session import mime as tree
 from lumilter.session import text as texts
+from lumilter.session.buffers import joined
 from lumilter.session.mail import MailMessage
 from lumilter.session.message import END_OF_DATA
 from lumilter.session.mime import Part
 
 CORE = "msys.core"
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 def without_mark(text: bytes) -> bytes:
     """A content that a script gave, CRLF line ends, without the end-of-data mark."""
-    text = text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    if _BARE_LF.search(text):
+        text = _BARE_LF.sub(b"\r\n", text)
     if text.endswith(END_OF_DATA):
         return text[:-3]
     return text if not text or text.endswith(b"\r\n") else text + b"\r\n"
@@ -79,13 +84,13 @@ def mime(msg: MailMessage, readonly: bool | None = None) -> Part:
 @api("msg:raw_match", package=PACKAGE, phases=CONTENT, blocking=True)
 def raw_match(msg: MailMessage, pattern: bytes, *, here: Here) -> Found | Job:
     """All matches in the message as it stands, headers and body: a table, or false."""
-    return matching.match([b"".join([*msg.content.pieces(), matching.MARK])], pattern, here)
+    return matching.match([joined([*msg.content.pieces(), matching.MARK])], pattern, here)
 
 
 @api("msg:raw_replace", package=PACKAGE, phases=CONTENT, blocking=True)
 def raw_replace(msg: MailMessage, pattern: bytes, replacement: bytes, *, here: Here) -> Found | Job:
     """Replace all matches in the message as it stands: a table of what matched, or false."""
-    subject = b"".join([*msg.content.pieces(), matching.MARK])
+    subject = joined([*msg.content.pieces(), matching.MARK])
     return matching.replace(subject, pattern, replacement, here, msg.content.set_raw, marked=True)
 
 

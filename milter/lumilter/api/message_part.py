@@ -203,7 +203,7 @@ def text(
 @api("msgpart:raw_match", package=PACKAGE, phases=CONTENT, blocking=True)
 def raw_match(part: Part, pattern: bytes, *, here: Here) -> Found | Job:
     """All matches in the part as it stands, its headers and body: a table, or false."""
-    return matching.match([part.to_bytes()], pattern, here)
+    return matching.match([part.text()], pattern, here)
 
 
 @api("msgpart:raw_replace", package=PACKAGE, phases=CONTENT, blocking=True)
@@ -212,15 +212,13 @@ def raw_replace(part: Part, pattern: bytes, replacement: bytes, *, here: Here) -
     part.check_writable()
     if part.parent is None and part.tree.whole:
         raise MimeError("this is the whole message: use msg:raw_replace")
-    return matching.replace(
-        part.to_bytes(), pattern, replacement, here, partial(mime_edits.set_raw, part), marked=False
-    )
+    return matching.replace(part.text(), pattern, replacement, here, partial(mime_edits.set_raw, part), marked=False)
 
 
 @api("msgpart:body_match", package=PACKAGE, phases=CONTENT, blocking=True)
 def body_match(part: Part, pattern: bytes, *, here: Here) -> Found | Job:
     """All matches in the part's body as it stands, still transfer-encoded: a table, or false."""
-    return matching.match([part.body_bytes()], pattern, here)
+    return matching.match([part.body_text()], pattern, here)
 
 
 @api("msgpart:body_replace", package=PACKAGE, phases=CONTENT, blocking=True)
@@ -228,7 +226,7 @@ def body_replace(part: Part, pattern: bytes, replacement: bytes, *, here: Here) 
     """Replace all matches in the part's body as it stands: a table of what matched, or false."""
     part.check_writable()
     return matching.replace(
-        part.body_bytes(), pattern, replacement, here, partial(mime_edits.set_body, part), marked=False
+        part.body_text(), pattern, replacement, here, partial(mime_edits.set_body, part), marked=False
     )
 
 

@@ -9,17 +9,13 @@ Source: manual, msg:binding, msg:binding_group, msg:routing_domain.
 from __future__ import annotations
 
 import random
-import re
 
 from lumilter.api.extended_message import CONTENT
 from lumilter.calls import Here
-from lumilter.errors import LumilterError
 from lumilter.registry import api
 from lumilter.session.address import Path
 from lumilter.session.mail import MailMessage
-from lumilter.session.routing import DEFAULT, Routing
-
-_DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f.:IPv]+\]")
+from lumilter.session.routing import DEFAULT, Routing, domain_of
 
 
 @api("msg:binding", package="msys.extended.message", phases="set_binding")
@@ -62,21 +58,18 @@ def routing_domain(msg: MailMessage, *values: str | None, here: Here) -> str:
     With a domain, set it first; "" is the recipient's own again. In validate_rcptto that is for all recipients.
     """
     if values and values[0] is not None:
-        domain = values[0].strip().lower().rstrip(".")
-        if domain and not _DOMAIN.fullmatch(domain):
-            raise LumilterError(f"{values[0]!r} is not a domain")
+        domain = domain_of(values[0])
         _routing(here)
         msg.route.domain = domain
     return msg.route.domain or Path.parse(msg.content.rcptto).domain.lower()
 
 
+def routing_of(here: Here) -> Routing:
+    """The configuration's bindings and routing domains, in sessions and outside."""
+    return here.services.routing or Routing()
+
+
 def _routing(here: Here) -> Routing:
-    if here.session is None:
-        raise LumilterError("there is no session: a message is routed while it is received")
-    found: Routing = here.session.routing
-    if not found.enabled:
-        raise LumilterError("routing needs [routing] enabled = true, and Postfix `lumilter postfix-config`")
-    version = here.session.macros.get("v", "Postfix")
-    if not version.startswith("Postfix"):
-        raise LumilterError("only Postfix can be told where a message is to leave; this MTA is another one")
+    found = routing_of(here)
+    found.check(here.session.macros.get("v", "") if here.session is not None else "")
     return found

@@ -16,12 +16,13 @@ from typing import Any
 from lumilter.api.extended_message import CONTENT, CONTENT_AND_BINDING, PACKAGE
 from lumilter.api.message_content import empty, without_mark
 from lumilter.api.message_making import made_part, new_boundary
+from lumilter.api.message_routing import routing_of
 from lumilter.api.signed_content import configured_seals
 from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api
 from lumilter.session import address as addresses
-from lumilter.session import mime_edits, routing
+from lumilter.session import mime_edits, routing, transfer
 from lumilter.session import text as texts
 from lumilter.session.address import Path
 from lumilter.session.headers import Header, HeaderList, header_name, raw_value
@@ -56,6 +57,8 @@ def build(
     headers: dict[str, Any],
     parts: dict[str, Any] | None,
     attachments: list[dict[str, Any]] | None,
+    *,
+    here: Here,
 ) -> None:
     """Make an empty message (msys.core.ec_message_new) a multipart/mixed one of alternatives and attachments.
 
@@ -81,7 +84,8 @@ def build(
         if str(name).lower() not in ("content-type", "mime-version", "content-transfer-encoding")
         for field in _fields(str(name), value)
     )
-    for name, standard in (("Date", email.utils.formatdate()), ("Message-ID", email.utils.make_msgid("lumilter"))):
+    ident = email.utils.make_msgid("lumilter", here.services.hostname)
+    for name, standard in (("Date", email.utils.formatdate()), ("Message-ID", ident)):
         if own.first(name) is None:
             own.append(name, [standard])
     own.append("MIME-Version", ["1.0"])
@@ -100,7 +104,7 @@ def _container(kind: str, boundary: str) -> Part:
 def _alternative(kind: str, content: bytes) -> Part:
     parsed = Parameters.parse(kind)
     plain = parsed.value.startswith("text/") and "charset" not in parsed.parameters
-    part = _part(kind, content, texts.QUOTED if plain else texts.BASE64)
+    part = _part(kind, content, transfer.QUOTED if plain else transfer.BASE64)
     if plain and not content.isascii():  # nobody could read it without
         value = raw_value(kind.encode("utf-8", "surrogateescape"))
         part.headers.put(Header(b"Content-Type", with_parameter(value, "charset", "utf-8")))
@@ -120,9 +124,9 @@ def _attachment(table: dict[str, Any]) -> Part:
     name = str(table.get("name") or "").rsplit("/", 1)[-1]
     kind = str(table.get("type") or "application/octet-stream")
     if isinstance(content, EcString):
-        part = made_part(kind, raw, texts.BASE64) if _BASE64.fullmatch(raw) else _part(kind, raw, texts.BASE64)
+        part = made_part(kind, raw, transfer.BASE64) if _BASE64.fullmatch(raw) else _part(kind, raw, transfer.BASE64)
     else:
-        part = _part(kind, raw, texts.QUOTED)
+        part = _part(kind, raw, transfer.QUOTED)
     disposition = b" attachment"
     part.headers.append("Content-Disposition", ["attachment"])
     if name:
@@ -179,15 +183,15 @@ def forward(
     new = script_message(here.new_id())
     subject = subject or "Fwd: " + "".join(msg.content.headers.undecoded("Subject")[:1])
     fields = {"From": address or "MAILER-DAEMON", "To": ", ".join(recipients), "Subject": subject}
-    build(new, fields, {}, None)
+    build(new, fields, {}, None, here=here)
     top = new.content.mime(writable=True)
     alternative = top.children[0] if top.children else None
     note = made_part("text/plain", b"")
     body = without_mark(text)
     note.headers.write("Content-Type", f"text/plain; charset={charset}" if charset else "text/plain")
     if not body.isascii():
-        note.headers.write("Content-Transfer-Encoding", texts.QUOTED)
-        body = texts.transfer_encoded(body, texts.QUOTED)
+        note.headers.write("Content-Transfer-Encoding", transfer.QUOTED)
+        body = texts.transfer_encoded(body, transfer.QUOTED)
     mime_edits.set_body(note, body)
     mime_edits.insert(top, 1, note)
     mime_edits.insert(top, 2, _attachment({"content": msg}))
@@ -218,13 +222,14 @@ def _promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) -
     headers = msg.content.headers.copy()
     headers.delete(routing.HEADER.decode())
     headers.write(routing.HOPS.decode(), str(hops))
-    if here.session is not None:
-        value = here.session.routing.header(msg.route, msg.priority, Path.parse(recipients[0]).domain)
-        if value:
-            headers.prepend(routing.HEADER.decode(), [value.decode()])
     if here.host.shadow if here.session is None else here.session.shadow:
         log.info("shadow: a message from <%s> to %s is not sent", sender, ", ".join(recipients))
         return True
+    known = routing_of(here)
+    ways: dict[bytes, list[str]] = {}
+    for recipient in recipients:  # a binding's next hop is that of the recipient's domain
+        way = known.header(msg.route, msg.priority, Path.parse(recipient).domain)
+        ways.setdefault(way, []).append(recipient)
     body, signatures = msg.content.body, here.services.signatures
     seals = (*msg.seals, *configured_seals(msg, signatures))
 
@@ -232,7 +237,9 @@ def _promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) -
         if seals:
             signatures_of = signatures.seal([(header.name, header.value) for header in headers], body, seals)
             headers.put_first([Header(name, value) for name, value in signatures_of])
-        mail.put(sender, recipients, (headers.to_bytes(), b"\r\n", body))
+        rest = (headers.to_bytes(), b"\r\n", body)
+        for way, those in ways.items():
+            mail.put(sender, those, (routing.field_of(way), *rest))
         return True
 
     return Job(run, "outbox")

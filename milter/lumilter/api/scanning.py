@@ -18,7 +18,7 @@ from lumilter.errors import LumilterError
 from lumilter.session.context import ValidateContext
 from lumilter.session.mail import MailMessage
 from lumilter.session.mime import Part
-from lumilter.session.text import decoded
+from lumilter.session.transfer import content_of
 
 SCAN_PHASES = "data, data_spool, data_spool_each_rcpt"
 
@@ -63,7 +63,7 @@ def sample_of(message: MailMessage, here: Here) -> Sample:
 def part_sample(part: Part) -> Callable[[], Sample]:
     """What is in a part, without its transfer encoding; to be called on any thread, as decoding takes time."""
     body, encoding = _lasting(part.body), part.encoding
-    return lambda: Sample((decoded(body, encoding),), whole=False)
+    return lambda: Sample((content_of(body, encoding),), whole=False)
 
 
 def _lasting(piece: bytes | memoryview) -> bytes | memoryview:

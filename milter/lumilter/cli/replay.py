@@ -27,6 +27,7 @@ from lumilter.daemon.log import one_line
 from lumilter.daemon.record import SUFFIX, read
 from lumilter.errors import ConfigError, LumilterError, ScriptError
 from lumilter.session.events import CONTINUE, Close, EndOfMessage, Event, Outcome
+from lumilter.session.routing import Routing
 from lumilter.session.session import Session
 from lumilter.session.shadow import Coverage, Refusal, ShadowSession
 
@@ -186,7 +187,7 @@ class _Policy:
             engine.setup.options,
             lambda: f"{next(numbers):02X}/00-00000-00000000",  # the same on both sides
             engine.setup.peer_context,
-            routing=engine.setup.routing,
+            routing=engine.setup.services.routing or Routing(),
         )
         engine.sessions.add(session)
         conversation = Conversation(engine, session)

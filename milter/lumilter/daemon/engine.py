@@ -54,9 +54,9 @@ Observer = Callable[[Session, Event, Outcome], None]
 class Setup:
     """Everything an engine is made of.
 
-    peer_context: the configured connection variables for a client's address. routing: bindings. print_line: gets each
-    printed line. is_shadow: whether a client's sessions are in shadow (session.shadow); None where none ever is.
-    all_shadow: whether everybody's are. observe: is told what would have been answered.
+    peer_context: the configured connection variables for a client's address. print_line: gets each printed line.
+    is_shadow: whether a client's sessions are in shadow (session.shadow); None where none ever is. all_shadow: whether
+    everybody's are. observe: is told what would have been answered.
     """
 
     scripts: Sequence[Script]
@@ -64,7 +64,6 @@ class Setup:
     options: Options = field(default_factory=Options)
     services: Services = field(default_factory=Services)
     peer_context: Callable[[str], Mapping[str, str]] = lambda address: {}
-    routing: Routing = field(default_factory=Routing)
     is_shadow: Callable[[str], bool] | None = None
     all_shadow: bool = False
     print_line: Callable[[Here, str], None] = lambda here, text: None
@@ -122,19 +121,18 @@ class Engine:
         """A new connection; any thread."""
         setup = self.setup
         session: Session
-        modules, new_id, mail = self.host.modules, self.host.new_id, setup.services.mail
+        modules, new_id = self.host.modules, self.host.new_id
+        routing, remembers = setup.services.routing or Routing(), setup.services.mail.remembers
         signatures = setup.services.signatures
 
         def sealing(message: MailMessage) -> Sequence[Hashable]:
             return configured_seals(message, signatures)
 
         if setup.is_shadow is None:
-            session = Session(
-                modules, setup.options, new_id, setup.peer_context, setup.routing, mail.remembers, sealing
-            )
+            session = Session(modules, setup.options, new_id, setup.peer_context, routing, remembers, sealing)
         else:
             session = ShadowSession(
-                modules, setup.options, new_id, setup.peer_context, setup.is_shadow, setup.routing, mail.remembers,
+                modules, setup.options, new_id, setup.peer_context, setup.is_shadow, routing, remembers,
                 sealing,
             )  # fmt: skip
         self.sessions.add(session)

@@ -64,6 +64,7 @@ def setup_of(
         state=state or State(rules=rules_of(config)),
         scanners=scanners_of(config),
         signatures=signatures_of(config, offline),
+        routing=routing_of(config),
     )
     instructions = lua.instructions or _UNLIMITED
     return Setup(
@@ -96,7 +97,6 @@ def setup_of(
         ),
         services=services,
         peer_context=config.connection_context,
-        routing=routing_of(config),
         is_shadow=_shadow(config.shadow),
         all_shadow=config.shadow.enabled,
         print_line=print_line,

@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
+from lumilter.session.buffers import is_same
 from lumilter.session.events import AddHeader, ChangeHeader, Edit, InsertHeader, ReplaceBody
 from lumilter.session.headers import Header, HeaderList
 from lumilter.session.message import Message
@@ -33,7 +34,7 @@ def content_edits(original: HeaderList, body: bytes | memoryview, edited: Messag
     edits: list[Edit] = []
     if not original.is_same(edited.headers):
         edits += _header_edits(list(original), list(edited.headers))
-    if edited.body is not body and edited.body != body:
+    if not is_same(edited.body, body):
         edits.append(ReplaceBody(bytes(edited.body)))
     return edits
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from lumilter.session.buffers import Buffer
 from lumilter.session.headers import HeaderList, raw_fields
-from lumilter.session.mime import Buffer, Part, Tree
+from lumilter.session.mime import Part, Tree
 from lumilter.session.mime_reading import read_message
 from lumilter.session.text import text_of
 

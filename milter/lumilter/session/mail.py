@@ -107,7 +107,7 @@ def script_message(ident: str) -> MailMessage:
 def copy_of(message: MailMessage, ident: str) -> MailMessage:
     """A message of a script's own with the content, the envelope and the contexts of another one."""
     copy = script_message(ident)
-    copy.content = message.content.view()
+    copy.content = message.content.of_its_own()
     copy.mess.update(message.mess)
     copy.conn.update(message.conn)
     copy.content.made = True

@@ -6,10 +6,13 @@ object that came in. The body and its writable tree are one thing: after a chang
 
 from __future__ import annotations
 
+from lumilter.session.buffers import Buffer, is_of_file, is_same
 from lumilter.session.headers import Header, HeaderList, raw_fields
-from lumilter.session.mime import Buffer, Part, Tree
+from lumilter.session.mime import Part, Tree
 from lumilter.session.mime_reading import read_message, split
 
+_LONG = 1 << 20
+"""A body so long stays a part of the text that it was given in."""
 END_OF_DATA = b"\r\n.\r\n"
 """What ends a message in SMTP. Momentum's messages hold it; here it is never part of one."""
 
@@ -68,23 +71,31 @@ class Message:
             self._top = read_message(self.headers, self.body, Tree(writable=True, whole=True, made=self.made))
         return self._top
 
-    def set_raw(self, raw: bytes) -> None:
+    def set_raw(self, raw: Buffer) -> None:
         """Take header section and body from a text; fields that were there before stay the same objects."""
         header_end, body_start = split(raw)
         before: dict[tuple[bytes, bytes], list[Header]] = {}
         for field in reversed(list(self.headers)):
             before.setdefault((field.name, field.value), []).append(field)
-        found = [Header(field.name, field.value) for field in raw_fields(raw[:header_end]) if field.name]
+        found = [Header(field.name, field.value) for field in raw_fields(bytes(raw[:header_end])) if field.name]
         self.headers = HeaderList(same.pop() if (same := before.get((f.name, f.value))) else f for f in found)
-        self.body = self.body if raw[body_start:] == self.body else raw[body_start:]
+        body = memoryview(raw)[body_start:]
+        self.body = self.body if is_same(body, self.body) else body if len(body) > _LONG else bytes(body)
 
     def view(self) -> Message:
         """A copy for one recipient."""
         return Message(self.headers.copy(), self.body, self.mailfrom, self.rcptto)
 
+    def of_its_own(self) -> Message:
+        """A copy that outlives the message: a file that the body is in stays as long as this."""
+        copy = self.view()
+        if is_of_file(copy.body):
+            copy.body = memoryview(copy.body)
+        return copy
+
     def same_content(self, other: Message) -> bool:
         """Whether headers and body are the same, byte for byte."""
-        return self.headers.is_same(other.headers) and (self.body is other.body or self.body == other.body)
+        return self.headers.is_same(other.headers) and is_same(self.body, other.body)
 
     def forget(self) -> None:
         """Let go of headers and body, in parts too that a script still holds; the envelope stays."""

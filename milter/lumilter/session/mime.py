@@ -14,10 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from lumilter.errors import LumilterError
+from lumilter.session.buffers import Buffer, joined
 from lumilter.session.headers import Header, HeaderList, raw_fields
 from lumilter.session.parameters import Parameters
-
-Buffer = bytes | memoryview
 
 _MAX_BOUNDARY = 998
 """RFC 2046 allows 70 characters; no line can hold more than this."""
@@ -64,6 +63,8 @@ class Part:
     """Where it was last seen among its parent's children."""
     raw: Buffer | None = None
     """The whole entity as it came, as long as nothing in it was touched."""
+    read: Buffer | None = None
+    """The body as it came, of one that has parts, as long as nothing in it was touched."""
     section: Buffer = b""
     """The header section as it came; `headers` once somebody has asked for them."""
     given: bytes | None = None
@@ -191,9 +192,19 @@ class Part:
         """The body, encoded as it stands."""
         return b"".join(self.body_pieces())
 
+    def body_text(self) -> Buffer:
+        """As body_bytes, and no copy where nothing in it was touched."""
+        if self.children is None:
+            return self.body
+        return self.body_bytes() if self.read is None else self.read
+
     def to_bytes(self) -> bytes:
         """The entity."""
         return b"".join(self.pieces())
+
+    def text(self) -> Buffer:
+        """As to_bytes, and no copy where nothing in it was touched."""
+        return joined(self.pieces()) if self.raw is None else self.raw
 
     # --- changing ----------------------------------------------------------------------------------------------------
 
@@ -211,7 +222,7 @@ class Part:
         part: Part | None = self
         while part is not None:
             _ = part.headers
-            part.raw = None
+            part.raw = part.read = None
             part = part.parent
 
     def move_to(self, tree: Tree) -> None:
@@ -222,7 +233,7 @@ class Part:
     def forget(self) -> None:
         """Let go of the text: the message is over, and its body may be the view of a file."""
         self.tree.attached = False
-        self.raw = None
+        self.raw = self.read = None
         self.body = self.preamble = self.closing = self.section = b""
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lumilter.session.buffers import Buffer
 from lumilter.session.headers import HeaderList, raw_fields
-from lumilter.session.mime import Buffer, MimeError, Part, Tree, index_of, octets, type_field
+from lumilter.session.mime import MimeError, Part, Tree, index_of, octets, type_field
 from lumilter.session.mime_reading import MAX_PARTS, read_body, split
 from lumilter.session.parameters import with_parameter
 

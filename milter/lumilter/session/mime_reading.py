@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 
+from lumilter.session.buffers import Buffer
 from lumilter.session.headers import HeaderList
-from lumilter.session.mime import Buffer, Part, Tree, octets
+from lumilter.session.mime import Part, Tree, octets
 
 MAX_DEPTH = 40
 MAX_PARTS = 10_000
@@ -70,7 +71,7 @@ def read_body(part: Part, depth: int, left: list[int], offset: int = 0) -> None:
         left[0] -= 1
         child = read_entity(body, part.tree, depth + 1, left, offset, "text/plain")
         child.parent = part
-        part.children, part.body = [child], b""
+        part.children, part.body, part.read = [child], b"", body
         return
     boundary = part.boundary
     if not boundary:
@@ -89,7 +90,7 @@ def read_body(part: Part, depth: int, left: list[int], offset: int = 0) -> None:
         child.parent, child.place = part, place
     part.preamble, part.closing = body[: delimiters[0][0]], body[closing:]
     part.delimiters = [bytes(body[start:end]) for start, end in delimiters]
-    part.children, part.body = children, b""
+    part.children, part.body, part.read = children, b"", body
 
 
 def _delimiters(body: Buffer, boundary: bytes, most: int) -> tuple[list[tuple[int, int]], int]:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from lumilter.session import split
+from lumilter.session.buffers import Buffer
 from lumilter.session.headers import HeaderList
 from lumilter.session.mail import MailMessage, Recipient, Recipients
-from lumilter.session.mime import Buffer
 from lumilter.session.sealing import Unsealed, sealed
 from lumilter.session.split import Group, Outgoing
 from lumilter.session.steps import Answer, Recall, Recalled, Request, Send

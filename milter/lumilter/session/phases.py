@@ -84,6 +84,10 @@ MESSAGE = (
     Hook("validate_data", "data", _MESSAGE),
     Hook("validate_data_spool", "data_spool", _MESSAGE),
 )
+ROUTING = Hook(
+    "core_config_get_message_routing_domain", "set_binding", (Arg.CLOSURE, Arg.MSG, Arg.BUFFER, Arg.LENGTH),
+    Result.ROUTE, each_rcpt=True,
+)  # fmt: skip
 EACH_RCPT = (
     Hook("core_pre_msg_each_rcpt", "data_spool_each_rcpt", _MESSAGE, Result.IGNORED, each_rcpt=True),
     Hook("validate_data_spool_each_rcpt", "data_spool_each_rcpt", _MESSAGE, each_rcpt=True),
@@ -92,11 +96,8 @@ EACH_RCPT = (
     Hook("core_final_validation2", "final_validation", _MESSAGE, Result.STATUS, each_rcpt=True),
     Hook("core_final_validation", "final_validation", _MESSAGE, Result.IGNORED, each_rcpt=True),
     Hook("core_post_final_validation", "final_validation", _MESSAGE, Result.IGNORED, each_rcpt=True),
-    Hook(
-        "core_config_get_message_routing_domain", "set_binding", (Arg.CLOSURE, Arg.MSG, Arg.BUFFER, Arg.LENGTH),
-        Result.ROUTE, each_rcpt=True,
-    ),
-)  # fmt: skip
+    ROUTING,
+)
 DEALLOC = Hook("validate_dealloc", "dealloc", (), Result.IGNORED)
 
 SETUP = (

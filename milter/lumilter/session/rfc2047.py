@@ -99,11 +99,17 @@ def text_in(charset: str, raw: bytes) -> str | None:
     """Bytes in a charset, named in lower case; None where it is not known."""
     if charset in AS_UTF8:
         return raw.decode("utf-8", "surrogateescape")
-    codec = charset.replace("-", "_")
-    if codec not in _CHARSETS:
+    codec = codec_of(charset)
+    if codec is None:
         return None
-    text = raw.decode(_WIDER.get(codec, codec), "replace")
+    text = raw.decode(codec, "replace")
     return text.encode("utf-8", "replace").decode("utf-8")  # utf-7 can spell half of a surrogate pair
+
+
+def codec_of(charset: str) -> str | None:
+    """The codec that reads a charset, named in lower case; None where there is none."""
+    codec = charset.replace("-", "_")
+    return _WIDER.get(codec, codec) if codec in _CHARSETS else None
 
 
 def in_charset(charset: str, text: str) -> bytes | None:

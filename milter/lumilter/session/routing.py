@@ -10,8 +10,13 @@ Source: manual, msg:binding, msg:binding_group, msg:routing_domain.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from lumilter.errors import LumilterError
+
+_DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,253}[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f.:IPv]+\]")
 
 HEADER = b"X-Lumilter-Route"
 HOPS = b"X-Lumilter-Hops"
@@ -35,6 +40,13 @@ class Routing:
     transport: str = "smtp"
     priority: str = ""
 
+    def check(self, version: str = "") -> None:
+        """Raises LumilterError where no message can be routed. version: the MTA's macro {v}, "" if it is not known."""
+        if not self.enabled:
+            raise LumilterError("routing needs [routing] enabled = true, and Postfix `lumilter postfix-config`")
+        if version and not version.startswith("Postfix"):
+            raise LumilterError("only Postfix can be told where a message is to leave; this MTA is another one")
+
     def header(self, route: Route, priority: int, domain: str) -> bytes:
         """The private header's value; b"" where the MTA's own routing is to do. domain: the recipient's."""
         transport = self.bindings.get(route.binding, "") or (self.priority if priority else "")
@@ -43,6 +55,19 @@ class Routing:
         if not (transport or nexthop):
             return b""
         return f"{via or transport or self.transport}:{nexthop}".encode("ascii")
+
+
+def field_of(value: bytes) -> bytes:
+    """The private header with that value, as it stands in a message; b"" for none."""
+    return HEADER + b": " + value + b"\r\n" if value else b""
+
+
+def domain_of(text: str) -> str:
+    """A routing domain that a script gave, in lower case; "" is none. Raises LumilterError."""
+    domain = text.strip().lower().rstrip(".")
+    if domain and not _DOMAIN.fullmatch(domain):
+        raise LumilterError(f"{text!r} is not a domain")
+    return domain
 
 
 @dataclass(slots=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
 
-from lumilter.errors import LimitError, ScriptError, SplitError
+from lumilter.errors import LimitError, LumilterError, ScriptError, SplitError
 from lumilter.session import context, phases, routing, verdict
 from lumilter.session.address import Path
+from lumilter.session.buffers import Buffer
 from lumilter.session.context import ValidateContext
 from lumilter.session.diff import content_edits
 from lumilter.session.events import (
@@ -42,7 +43,6 @@ from lumilter.session.mail import (
     linked,
     new_message,
 )
-from lumilter.session.mime import Buffer
 from lumilter.session.parting import part_ways
 from lumilter.session.phases import Arg, Hook, Result
 from lumilter.session.routing import Routing
@@ -344,6 +344,7 @@ class Session:
                 before = self._said(message)
                 try:
                     done = yield from self._run(module, hook, text, message)
+                    routed = hook.result is Result.ROUTE and self._routed(module, message, done)
                 except ScriptError as error:
                     self.trace.errors.append(error)
                     refused = verdict.of_error(error, self.options)
@@ -356,7 +357,7 @@ class Session:
                 if hook.result is Result.STATUS and (refused := verdict.of_status(done)):
                     self.trace.decided = hook.phase, module.name
                     return refused
-                if hook.result is Result.ROUTE and self._routed(message, done):
+                if routed:
                     break
                 if hook.result is Result.VALIDATE and done == phases.VALIDATE_DONE:
                     break
@@ -404,13 +405,20 @@ class Session:
         recipient = self.ac.message.content.rcptto if hook.each_rcpt and self.ac.message else ""
         self.trace.runs.append(HookRun(hook.phase, module.name, hook.name, result, ms, recipient))
 
-    def _routed(self, message: MailMessage | None, answer: object) -> bool:
+    def _routed(self, module: Module, message: MailMessage | None, answer: object) -> bool:
         """Take the routing domain that a hook wrote into its buffer, unless it says that it did not."""
-        domain = str(self._buffer).strip().lower()
-        if not answer or message is None or not domain:
+        if not answer or message is None:
             return False
-        message.route.domain = domain
-        return True
+        try:
+            domain = routing.domain_of(str(self._buffer))
+            if domain:
+                self.routing.check(self.macros.get("v", ""))
+        except LumilterError as problem:
+            error = ScriptError(f"{phases.ROUTING.name}: {problem}")
+            error.module = module.name
+            raise error from None
+        message.route.domain = domain or message.route.domain
+        return bool(domain)
 
     def _argument(self, arg: Arg, text: str, message: MailMessage | None) -> object:
         match arg:

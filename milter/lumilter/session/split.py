@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lumilter.errors import SplitError
+from lumilter.session.buffers import Buffer
 from lumilter.session.headers import HeaderList
 from lumilter.session.mail import MailMessage, Recipient
-from lumilter.session.mime import Buffer
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,14 @@ class Limits:
     on_headers: Outcome = TEMPFAIL
 
 
+class Mapped(mmap.mmap):
+    """A file in memory, as far as it is looked at."""
+
+    def let_go(self) -> None:
+        """Give back the memory; what somebody looks at later is read again."""
+        self.madvise(mmap.MADV_DONTNEED)
+
+
 class Content:
     """One message after the other. outcome: what it has to be answered with, None as long as all of it is here."""
 
@@ -54,7 +62,7 @@ class Content:
         self._size = 0
         self._weight = 0
         self._file: IO[bytes] | None = None
-        self._map: mmap.mmap | None = None
+        self._map: Mapped | None = None
         self._view: memoryview | None = None
 
     def add_header(self, name: bytes, value: bytes) -> None:
@@ -103,7 +111,7 @@ class Content:
         try:
             size = self._file.tell()
             _write(self._file, _END_OF_DATA)
-            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._map = Mapped(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         except OSError as error:
             self._unspooled(error)
             return b""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from lumilter.adapters.datasources.service import Datasources
 from lumilter.adapters.dns import Lookup, Resolver
+from lumilter.adapters.files import Files
 from lumilter.adapters.http import Web, WebClient
 from lumilter.adapters.networks.lists import CidrLists
 from lumilter.adapters.pcre import Limits as PcreLimits
@@ -100,6 +101,8 @@ class Services:
     """Sends mail."""
     web: Web = field(default_factory=WebClient)
     """Makes HTTP requests."""
+    files: Files = field(default_factory=Files)
+    """Opens files and URIs."""
     datasources: Datasources = field(default_factory=Datasources)
     """Databases, directories and files by name."""
     signatures: Signatures = field(default_factory=Signatures)

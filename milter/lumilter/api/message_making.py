@@ -16,11 +16,11 @@ from lumilter.api.extended_message import CONTENT, PACKAGE, code
 from lumilter.api.message_content import empty, without_mark
 from lumilter.calls import Here
 from lumilter.errors import LumilterError
-from lumilter.registry import api, constants, lua_class
+from lumilter.registry import api, constants
 from lumilter.session import mime_edits
 from lumilter.session.mail import MailMessage, copy_of, script_message
 from lumilter.session.mime import Part, Tree
-from lumilter.session.strings import EcString, IoObject
+from lumilter.session.strings import EcString, Gathered, IoObject
 
 CORE = "msys.core"
 
@@ -43,8 +43,6 @@ constants(
     },
 )
 
-lua_class("io_object", IoObject)
-
 _ENCODINGS = ("7bit", "8bit", "binary", "quoted-printable", "base64")
 """By msys.core.EC_MIME_TE_*."""
 
@@ -62,23 +60,7 @@ def ec_message_new(now: int | None = None, *, here: Here) -> MailMessage:
 def ec_message_builder(msg: MailMessage, size_hint: int | None = None) -> IoObject:
     """An io_object: what is written to it becomes the content of the empty message when it is closed."""
     empty(msg, "msys.core.ec_message_builder")
-    return IoObject(lambda content: msg.content.set_raw(without_mark(content)))
-
-
-@api("io_object:write", package=CORE, extension=True)
-def write(io: IoObject, data: bytes, length: int | None = None) -> int:
-    """Write the data, or its first `length` bytes; how many were written."""
-    if length is not None and length < 0:
-        raise LumilterError(f"{length} is no length")
-    data = data if length is None else data[:length]
-    io.write(data)
-    return len(data)
-
-
-@api("io_object:close", package=CORE, extension=True)
-def close(io: IoObject) -> None:
-    """End of the content."""
-    io.close()
+    return IoObject(Gathered(lambda content: msg.content.set_raw(without_mark(content))))
 
 
 @api("msg:copy", package=PACKAGE, extension=True)

@@ -40,6 +40,7 @@ from lumilter.config.kinds import (
     seconds,
 )
 from lumilter.config.sections.datasources import Datasource
+from lumilter.config.sections.files import Files
 from lumilter.config.sections.http import Http
 from lumilter.config.sections.running import Pool, Timers
 from lumilter.config.sections.scanners import Antivirus, Engines, Scanner
@@ -438,6 +439,7 @@ class Config:
     pcre: Pcre = table(Pcre)
     http: Http = table(Http)
     dkim: Dkim = table(Dkim)
+    files: Files = table(Files)
     log: Log = table(Log)
     control: Control = table(Control)
     metrics: Metrics = table(Metrics)

@@ -147,6 +147,8 @@ class Engine:
         until = time.monotonic() + _PATIENCE if until is None else until
         self.loop.call(lambda answer: self.host.drive(self.host.teardown(until), answer))
         self._stop_loop()
+        self.setup.services.files.close()
+        self.setup.services.web.close()
 
     def _stop_loop(self) -> None:
         if self._own_loop:

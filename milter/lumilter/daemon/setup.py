@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 
 from lumilter import __version__
+from lumilter.adapters import files
 from lumilter.adapters.dns import Lookup, Resolver
 from lumilter.adapters.http import Settings, Web, WebClient
 from lumilter.adapters.pcre import Limits as PcreLimits
@@ -60,6 +61,7 @@ def setup_of(
         hostname=hostname,
         mail=mail or (Mailer(config.inject, hostname) if config.inject.server else NoMail()),
         web=web,
+        files=files.Files(files.Limits(config.files.max_read)),
         datasources=datasources_of(config.datasources, web, offline),
         state=state or State(rules=rules_of(config)),
         scanners=scanners_of(config),

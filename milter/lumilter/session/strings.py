@@ -8,12 +8,25 @@ Source: manual, struct string (len, buffer), `msys.core.string_new`, `msg:get_en
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from lumilter.errors import LumilterError
 
 
-class IoObject:
-    """Something to write into: Momentum's io_object. on_close: gets all that was written."""
+class Sink(Protocol):
+    """What takes what is written into an io_object."""
+
+    def write(self, data: bytes) -> None:
+        """Raises LumilterError after `close`."""
+        ...
+
+    def close(self) -> None:
+        """Once; again is nothing."""
+        ...
+
+
+class Gathered:
+    """A Sink in memory. on_close: gets all that was written."""
 
     __slots__ = ("_on_close", "_written")
 
@@ -22,17 +35,30 @@ class IoObject:
         self._written: list[bytes] = []
 
     def write(self, data: bytes) -> None:
-        """Raises LumilterError after `close`."""
+        """See Sink."""
         if self._on_close is None:
             raise LumilterError("it is closed")
         self._written.append(data)
 
     def close(self) -> None:
-        """Once; again is nothing."""
+        """See Sink."""
         on_close, self._on_close = self._on_close, None
         if on_close is not None:
             on_close(b"".join(self._written))
             self._written = []
+
+
+class IoObject:
+    """Momentum's io_object: something to write into, and perhaps to read from.
+
+    sink: what takes what is written, at once; None where that is not for the session to do, but for whoever opened it.
+    opened: what was opened, then.
+    """
+
+    __slots__ = ("opened", "sink")
+
+    def __init__(self, sink: Sink | None = None, opened: Any = None) -> None:
+        self.sink, self.opened = sink, opened
 
 
 class EcString:
@@ -52,7 +78,9 @@ class EcString:
     def take(self, data: bytes) -> None:
         """Let a function's result be written into it."""
         if self.backing is not None:
-            self.backing.write(data)
+            if self.backing.sink is None:
+                raise LumilterError("an opened file can't be behind a string: write the string's buffer to it")
+            self.backing.sink.write(data)
         else:
             self.buffer = data
 

@@ -1,0 +1,14 @@
+"""Files and what is named like them: what msys.readfile and msys.core.io_wrapper_open open.
+
+    contract     Stream, what every opened thing can do; Limits; FileError
+    local        files of this machine
+    jlog         appends to OmniTI's jlogs
+    resources    from a name or URI to one of them, or to an answer by HTTP
+
+The law: any thread may call; a call blocks, at most until its deadline. What goes wrong is a FileError.
+"""
+
+from lumilter.adapters.files.contract import FileError, Limits, Stream
+from lumilter.adapters.files.resources import Files
+
+__all__ = ["FileError", "Files", "Limits", "Stream"]

@@ -1,0 +1,147 @@
+"""From a name or URI to what it stands for: a path, file:, http:, https:, jlog:.
+
+The law: a name without a scheme that is known here is a path, unless it has "://" in it.
+
+Source: manual, pages ref-msys-readfile, ref-msys-core-io-wrapper-open, modules/jlog (jlog://PATH=>SUBSCRIBER, and
+cluster:, which is the same; its example writes "jlog://var/log/..." for /var/log).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import unquote_to_bytes
+from weakref import WeakSet
+
+from lumilter.adapters.files.contract import FileError, Limits, Stream
+from lumilter.adapters.files.jlog import JlogWriter
+from lumilter.adapters.files.local import LocalFile, read_file
+from lumilter.adapters.http import Web
+from lumilter.adapters.http_request import Request, checked_url
+from lumilter.errors import LookupFailed
+
+_SCHEME = re.compile(r"(?i)(file|https?|jlog|cluster):(.*)", re.DOTALL)
+_OTHER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+MODE = 0o640
+"""Of files that are made without one."""
+
+
+class Files:
+    """Opens and reads things. web: makes the requests for http: and https:."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._open: WeakSet[LocalFile] = WeakSet()
+
+    def read(self, name: str, web: Web, deadline: float) -> bytes:
+        """The whole of it. Raises FileError."""
+        scheme, rest = split(name)
+        if scheme in ("http", "https"):
+            return _fetched(name, web, deadline)
+        if scheme == "jlog":
+            raise FileError(f"{name}: a jlog is read by its subscribers (JLog::Reader, jlogctl), not by scripts")
+        return read_file(rest, self.limits, deadline)
+
+    def open(self, name: str, flags: int, mode: int | None, web: Web, deadline: float) -> Stream:
+        """Open it. flags: of open(2); mode: permissions of what is made. Raises FileError."""
+        scheme, rest = split(name)
+        mode = MODE if mode is None else mode
+        writes = flags & os.O_ACCMODE != os.O_RDONLY
+        if scheme in ("http", "https"):
+            if writes:
+                raise FileError(f"{scheme}: can only be read")
+            return Fetched(_fetched(name, web, deadline))
+        if scheme == "jlog":
+            if not writes:
+                raise FileError(f"{name}: a jlog is read by its subscribers (JLog::Reader, jlogctl), not by scripts")
+            path, _, subscriber = rest.partition("=>")
+            return JlogWriter("/" + path.lstrip("/"), subscriber, bool(flags & os.O_CREAT), mode)
+        file = LocalFile(rest, flags, mode, self.limits)
+        self._open.add(file)
+        return file
+
+    def close(self) -> None:
+        """Close all files that are still open."""
+        for file in list(self._open):
+            file.close()
+
+
+def split(name: str) -> tuple[str, str]:
+    """Scheme and the rest; a path has the scheme "file". Raises FileError."""
+    found = _SCHEME.fullmatch(name)
+    if found is None:
+        other = _OTHER.match(name)
+        if other:
+            raise FileError(f"{other[1]}: is no scheme that can be opened: file:, http:, https: and jlog: can")
+        return "file", name
+    scheme = found[1].lower()
+    if scheme == "cluster":
+        scheme = "jlog"
+    if scheme != "file":
+        return scheme, found[2]
+    path = found[2]
+    if path.startswith("//"):
+        host, slash, path = path[2:].partition("/")
+        path = slash + path
+        if host not in ("", "localhost"):
+            raise FileError(f"file://{host}: only files of this machine can be opened")
+    return scheme, unquote_to_bytes(path.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+
+
+def _fetched(url: str, web: Web, deadline: float) -> bytes:
+    try:
+        answer = web.fetch(Request("GET", checked_url(url)), deadline)
+    except LookupFailed as error:
+        raise FileError(str(error)) from None
+    if not 200 <= answer.status <= 299:
+        raise FileError(f"{answer.status} {answer.reason}".rstrip())
+    return answer.body
+
+
+class Fetched:
+    """See Stream: an answer, to be read."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+        self._at = 0
+
+    def _rest(self) -> bytes:
+        if self._body is None:
+            raise FileError("it is closed")
+        return self._body
+
+    def read(self, size: int, deadline: float) -> bytes:
+        """See Stream."""
+        taken = self._rest()[self._at : self._at + size]
+        self._at += len(taken)
+        return taken
+
+    def read_all(self, deadline: float) -> bytes:
+        """See Stream."""
+        return self.read(len(self._rest()), deadline)
+
+    def read_line(self, deadline: float) -> bytes | None:
+        """See Stream."""
+        body = self._rest()
+        if self._at >= len(body):
+            return None
+        end = body.find(b"\n", self._at)
+        line = body[self._at : end if end >= 0 else len(body)]
+        self._at += len(line) + (end >= 0)
+        return line
+
+    def write(self, data: bytes, deadline: float) -> int:
+        """Never."""
+        raise FileError("it can only be read")
+
+    def seek(self, offset: int, whence: int) -> int:
+        """See Stream."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: len(self._rest())}[whence]
+        if start + offset < 0:
+            raise FileError("there is nothing before the beginning")
+        self._at = start + offset
+        return self._at
+
+    def close(self) -> None:
+        """See Stream."""
+        self._body = None

@@ -48,6 +48,9 @@ local ec_string = {}
 ---@field next any The next node; nil at the end.
 local ec_list_node = {}
 
+---@class io_object
+local io_object = {}
+
 ---@class counter
 local counter = {}
 
@@ -62,9 +65,6 @@ local iterator = {}
 
 ---@class json_object
 local json_object = {}
-
----@class io_object
-local io_object = {}
 
 ---@class ec_message_part
 ---@field thread any The next part of the whole tree, in the order of the message; nil after the last.
@@ -176,6 +176,9 @@ msys.core.STANDARD_KEY_RCPTTO_LOCALPART = "rcptto_localpart"
 msys.core.STANDARD_KEY_RCPTTO_DOMAIN = "rcptto_domain"
 msys.core.STANDARD_KEY_EHLO_STRING = "ehlo_string"
 msys.core.STANDARD_KEY_EHLO_DOMAIN = "ehlo_domain"
+msys.core.O_BINARY = 0
+msys.core.O_RDRW = 2
+msys.core.O_SYNC = 1052672
 msys.core.EC_MSG_RENDER_OMIT_DOT = 1
 msys.core.EC_MSG_RENDER_CALCULATE_LENGTH_ONLY = 2
 msys.core.EC_MSG_RENDER_HEADERS_ONLY = 4
@@ -431,6 +434,38 @@ function ec_message:context_set(type_, key, value) end
 
 ---Size of the message in bytes, headers and line ends included.
 function ec_message:get_message_size() end
+
+---The whole of a file, or of what a file:, http: or https: URI names; nil and why not where it can't be read.
+---@param filename_or_uri any
+function msys.readfile(filename_or_uri) end
+
+---Open a file, or a file:, http:, https: or jlog: URI; an io_object, or nil and why it can't be opened.
+---@param filename any
+---@param options? any
+---@param mode? any
+function msys.core.io_wrapper_open(filename, options, mode) end
+
+---Write the data, or its first `length` bytes; how many were written, or nil and why not.
+---@param data any
+---@param length? any
+function io_object:write(data, length) end
+
+---Read as Lua's files do: "*l" is a line (the default), "*a" the rest, "*n" a number, N so many bytes at most.
+function io_object:read(...) end
+
+---An iterator over the lines, without their ends.
+function io_object:lines() end
+
+---Move to an offset from the beginning ("set"), from here ("cur", the default) or from the end ("end").
+---@param whence? any
+---@param offset? any
+function io_object:seek(whence, offset) end
+
+---True: what was written is with the operating system, nothing is held back.
+function io_object:flush() end
+
+---Close it; for the io_object of a message, the end of the content. Again is nothing.
+function io_object:close() end
 
 ---A handle for the counter of that path, which is made if it is not there.
 ---@param counter_path any
@@ -732,14 +767,6 @@ function msys.core.ec_message_new(now) end
 ---@param msg any
 ---@param size_hint? any
 function msys.core.ec_message_builder(msg, size_hint) end
-
----Write the data, or its first `length` bytes; how many were written.
----@param data any
----@param length? any
-function io_object:write(data, length) end
-
----End of the content.
-function io_object:close() end
 
 ---A message of the script's own with this one's content, envelope and context.
 function ec_message:copy() end

@@ -6,13 +6,13 @@
 local host = ...
 
 local INTERVAL = 1000 -- instructions between two looks at the budget
-local RATE = 2e7 -- instructions that a second counts for, where C functions (table.sort, string.rep) take the time
+local RATE = 2e7 -- instructions that a second of CPU counts for, where C functions (table.sort, string.rep) take it
 
 local create, running, raw_resume = coroutine.create, coroutine.running, host.raw_resume -- not the scripts' resume
 local getinfo, sethook, traceback, status = debug.getinfo, debug.sethook, debug.traceback, coroutine.status
 local tostring, type, getmetatable, rawget, rawset, error = tostring, type, getmetatable, rawget, rawset, error
 local shared = _TLS -- outside sessions
-local now, memory, collectgarbage = host.now, host.memory, collectgarbage
+local now, cpu, memory, collectgarbage = host.now, host.cpu, host.memory, collectgarbage
 
 local tasks = {} -- id -> coroutine
 local storage = {} -- id -> what _TLS is while it runs
@@ -58,12 +58,12 @@ function host.on_count()
     return
   end
   if not stopped then
-    local time = now()
-    local spent = (time - looked) * RATE
-    remaining, looked = remaining - (spent > interval and spent or interval), time
+    local used = cpu() -- not the clock: on a busy machine a hook that does little takes long
+    local spent = (used - looked) * RATE
+    remaining, looked = remaining - (spent > interval and spent or interval), used
     if remaining <= 0 then
       stopped = "the hook passed its instruction budget"
-    elseif time > deadline then
+    elseif now() > deadline then
       stopped = "the hook passed its deadline"
     elseif memory_is_up() then
       stopped = "the scripts passed their memory limit"
@@ -149,7 +149,7 @@ function host.start_around(first, own, instructions, until_, body, ...)
   local co = create(body)
   tasks[last_id], storage[last_id], bodies[last_id] = co, own or shared, first
   rawset(_G, "_TLS", own or shared)
-  remaining, deadline, looked = instructions, until_, now()
+  remaining, deadline, looked = instructions, until_, cpu()
   return report(last_id, co, raw_resume(co, ...))
 end
 
@@ -160,7 +160,7 @@ end
 function host.resume(id, instructions, until_, ...)
   local co = tasks[id]
   rawset(_G, "_TLS", storage[id])
-  remaining, deadline, looked = instructions, until_, now()
+  remaining, deadline, looked = instructions, until_, cpu()
   return report(id, co, raw_resume(co, ...))
 end
 

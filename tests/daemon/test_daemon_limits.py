@@ -68,7 +68,7 @@ def is_as(answer: Answer, action: str) -> bool:
 @pytest.mark.parametrize(
     ("limit", "config", "body"),
     [
-        ("instructions", "[lua]\ninstructions = 100000\n", "while true do end"),
+        ("instructions", "[lua]\ninstructions = 2000000\n", "while true do end"),
         ("deadline", "[lua]\ndeadline = 0.2\n", "msys.sleep(10)"),
         ("memory", '[lua]\nmax_memory = "20M"\n', "local t = {} while true do t[#t + 1] = ('x'):rep(1e6) .. #t end"),
     ],

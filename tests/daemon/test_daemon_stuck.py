@@ -53,6 +53,21 @@ def test_a_hook_that_blocks_on_purpose_is_not_stuck(tmp_path: Path) -> None:
         assert daemon.workers == before
 
 
+def test_a_hook_that_was_held_up_has_used_nothing(tmp_path: Path) -> None:
+    works = "function mod:validate_mailfrom() print('begun') local n = 0 for i = 1, 4e6 do n = n + i % 7 end end"
+    with serving(tmp_path, "[lua]\ninstructions = 20000000\n", works) as daemon:
+        (worker,) = daemon.workers
+        for number in range(1, 4):
+            with connect(tmp_path) as client:
+                client.send("M", b"<a@x.test>\0")
+                while daemon.log.count("begun") < number:
+                    pass
+                os.kill(worker, signal.SIGSTOP)  # in the middle of it
+                time.sleep(1.2)
+                os.kill(worker, signal.SIGCONT)
+                assert client.answer().kind == "continue"
+
+
 def test_a_supervisor_that_was_held_up_blames_nobody(tmp_path: Path) -> None:
     with serving(tmp_path, "[workers]\nstuck = 3\n") as daemon, connect(tmp_path) as client:
         before = daemon.workers

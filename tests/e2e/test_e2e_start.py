@@ -44,7 +44,7 @@ def refuses_to_start(config: Path) -> str:
     ],
 )
 def test_a_script_that_does_not_load(tmp_path: Path, policy: str, where: str) -> None:
-    config = "[lua]\ninstructions = 100000"
+    config = "[lua]\ninstructions = 2000000"
     assert f"lumilter: {where}" in refuses_to_start(write(tmp_path / "etc", tmp_path / "m.sock", [policy], config))
 
 

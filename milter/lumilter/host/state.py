@@ -43,6 +43,7 @@ class State:
         self.hard_limit = 2 * max_memory or math.inf
         self.boot: Any = self.runtime.table()
         self.boot.now = time.monotonic
+        self.boot.cpu = time.thread_time  # only the Lua thread asks
         self.boot.memory = max_memory / 1024 or math.inf
         self.boot.allow = self.runtime.table_from(dict.fromkeys(allow, True))
         self.boot.translate = _translate

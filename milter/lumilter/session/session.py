@@ -1,7 +1,8 @@
 """One SMTP session: milter events in, hooks to run and pauses out, an Outcome at the end of each event.
 
 The law: sans-IO. `Session.handle(event)` is a generator; it yields RunHook and Pause, is sent a HookDone (or thrown a
-ScriptError) for each RunHook, and returns the Outcome. Which hooks run is in `phases`, what follows in `verdict`.
+ScriptError) for each RunHook, and returns the Outcome. Which hooks run is in `phases`, how in `running`, what
+follows in `verdict`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import replace
 
-from lumilter.errors import LimitError, LumilterError, ScriptError, SplitError
+from lumilter.errors import ScriptError, SplitError
 from lumilter.session import context, phases, routing, verdict
 from lumilter.session.address import Path
 from lumilter.session.buffers import Buffer
-from lumilter.session.context import ValidateContext
 from lumilter.session.diff import content_edits
 from lumilter.session.events import (
     CONTINUE,
@@ -35,35 +35,28 @@ from lumilter.session.events import (
 )
 from lumilter.session.headers import Header, HeaderList
 from lumilter.session.mail import (
-    AcceptConstruct,
     Endpoint,
     MailMessage,
     Recipient,
     Recipients,
-    linked,
     new_message,
 )
 from lumilter.session.parting import part_ways
-from lumilter.session.phases import Arg, Hook, Result
 from lumilter.session.routing import Routing
+from lumilter.session.running import Running
 from lumilter.session.sealing import SealError
 from lumilter.session.split import Outgoing
 from lumilter.session.steps import (
     Answer,
     Envelope,
-    HookDone,
-    HookRun,
     Module,
     Pause,
     Request,
-    RunHook,
     Steps,
-    Trace,
 )
-from lumilter.session.strings import EcString
 
 
-class Session:
+class Session(Running):
     """One client's connection.
 
     modules: in the order in which they were registered. new_id: makes Momentum-style identifiers. peer_context: the
@@ -81,17 +74,11 @@ class Session:
         remembers: Callable[[], bool] = lambda: False,
         sealing: Callable[[MailMessage], Sequence[Hashable]] = lambda message: (),
     ) -> None:
-        self.modules = modules
-        self.options = options
+        super().__init__(modules, options, new_id(), routing)
         self.new_id = new_id
         self.peer_context = peer_context
-        self.routing = routing
         self.remembers = remembers
         self.sealing = sealing
-        self.vctx = ValidateContext()
-        self.ac = AcceptConstruct(new_id(), self.vctx)
-        self.recipients = Recipients()
-        self.macros: dict[str, str] = {}
         self.helo = ""
         self.client_name = ""
         self.messages: list[MailMessage] = []
@@ -103,13 +90,8 @@ class Session:
         self.priority_ignored = False
         """A script gave a message a priority, and there is no transport for it."""
         self.envelope = Envelope()
-        self.trace = Trace()
         self.shadow = False
         """The MTA is told to go on whatever is decided (session.shadow)."""
-        self._buffer = EcString()
-        self._closing = False
-        self._called: set[str] = set()
-        """Modules whose Lua code ran: only those get validate_dealloc."""
 
     @property
     def message(self) -> MailMessage | None:
@@ -141,7 +123,7 @@ class Session:
         if isinstance(event, Mail):
             self.macros.pop("i", None)
         self.macros.update(event.macros)
-        if self._closing:
+        if self.closing:
             return verdict.CLOSING
         if isinstance(event, EndOfMessage):
             outcome = yield from self._end_of_message(event)
@@ -175,7 +157,7 @@ class Session:
                 self._first_recipient()
                 if not self.recipients.wanted:  # all were dropped silently: scripts rely on a list with a first node
                     hooks = ()
-        refused = yield from self._hooks(hooks, text, self.message)
+        refused = yield from self.run_hooks(hooks, text, self.message)
         if recipient:
             self._end_of_rcpt(recipient, refused)
         if self.vctx.tcost:
@@ -219,9 +201,9 @@ class Session:
 
     def _close(self) -> Steps:
         for module in self.modules:
-            if module.name in self._called and phases.DEALLOC.name in module.hooks:
+            if module.name in self.called and phases.DEALLOC.name in module.hooks:
                 try:
-                    yield from self._run(module, phases.DEALLOC, "", None)
+                    yield from self.run_hook(module, phases.DEALLOC, "", None)
                 except ScriptError as error:
                     self.trace.errors.append(error)
         self._end_transaction()
@@ -249,7 +231,7 @@ class Session:
         self.messages, self.sent = [], []
         addresses = tuple(_canonical(recipient.received) for recipient in self.recipients.received)
         self.envelope = replace(self.envelope, recipients=addresses)
-        outcome = yield from self._hooks(phases.MESSAGE, "", message)
+        outcome = yield from self.run_hooks(phases.MESSAGE, "", message)
         members: list[tuple[Recipient, MailMessage]] = []
         if outcome is None and message.discarded is None:
             outcome = yield from self._each_recipient(message, members)
@@ -287,7 +269,7 @@ class Session:
             context.recipient(own.mess, Path.parse(recipient.address))
             self.vctx.mess = own.mess
             self.ac.message = own
-            outcome = yield from self._hooks(phases.EACH_RCPT, "", own)
+            outcome = yield from self.run_hooks(phases.EACH_RCPT, "", own)
             self.vctx.mess = shared
             self.ac.message = message
             if outcome is not None:
@@ -330,128 +312,11 @@ class Session:
         add = dict.fromkeys(r.address for r in self.recipients.wanted if r.address not in kept)
         return [*(AddRecipient(address) for address in add), *drop]
 
-    # --- hooks -------------------------------------------------------------------------------------------------------
-
-    def _hooks(
-        self, hooks: Sequence[Hook], text: str, message: MailMessage | None
-    ) -> Generator[Request, Answer, Outcome | None]:
-        """Run hooks in order until one decides against the command; None is "go on"."""
-        self.vctx.begin_phase()
-        for hook in hooks:
-            for module in self.modules:
-                if hook.name not in module.hooks:
-                    continue
-                before = self._said(message)
-                try:
-                    done = yield from self._run(module, hook, text, message)
-                    routed = hook.result is Result.ROUTE and self._routed(module, message, done)
-                except ScriptError as error:
-                    self.trace.errors.append(error)
-                    refused = verdict.of_error(error, self.options)
-                    if refused:
-                        self.trace.decided = hook.phase, module.name
-                        return refused
-                    continue
-                if self._said(message) != before:
-                    self.trace.decided = hook.phase, module.name
-                if hook.result is Result.STATUS and (refused := verdict.of_status(done)):
-                    self.trace.decided = hook.phase, module.name
-                    return refused
-                if routed:
-                    break
-                if hook.result is Result.VALIDATE and done == phases.VALIDATE_DONE:
-                    break
-            if refused := verdict.of_context(self.vctx):
-                self._closing = self.vctx.disconnect
-                return refused
-            if message is not None and message.discarded is not None:
-                return None
-        return None
-
-    def _said(self, message: MailMessage | None) -> tuple[object, ...]:
-        """What a hook can say about the command, to tell whose word was the last."""
-        return self.vctx.code, self.vctx.note, self.vctx.disconnect, message and message.discarded
-
-    def _run(
-        self, module: Module, hook: Hook, text: str, message: MailMessage | None
-    ) -> Generator[Request, Answer, object]:
-        """Run one hook of one module, again as long as it says VALIDATE_AGAIN."""
-        args = tuple(self._argument(arg, text, message) for arg in hook.args)
-        spent = waited = 0.0
-        self._called.add(module.name)
-        try:
-            while True:
-                done = yield RunHook(module, hook, args)
-                assert isinstance(done, HookDone)
-                spent += done.ms
-                if hook.result is not Result.VALIDATE or done.value != phases.VALIDATE_AGAIN:
-                    break
-                waited += self.options.again_interval
-                if waited > self.options.again_limit:
-                    raise LimitError(
-                        f"{hook.name} still says VALIDATE_AGAIN after {self.options.again_limit:g} s", limit="again"
-                    )
-                yield Pause(self.options.again_interval)
-        except ScriptError as error:
-            error.module = module.name
-            self._traced(hook, module, "limit" if isinstance(error, LimitError) else "error", spent + error.ms)
-            raise
-        names: dict[object, str] = {phases.VALIDATE_CONT: "cont", phases.VALIDATE_DONE: "done", None: "cont"}
-        value = done.value
-        self._traced(hook, module, names.get(value, str(value)) if _hashable(value) else str(value), spent)
-        return value
-
-    def _traced(self, hook: Hook, module: Module, result: str, ms: float) -> None:
-        recipient = self.ac.message.content.rcptto if hook.each_rcpt and self.ac.message else ""
-        self.trace.runs.append(HookRun(hook.phase, module.name, hook.name, result, ms, recipient))
-
-    def _routed(self, module: Module, message: MailMessage | None, answer: object) -> bool:
-        """Take the routing domain that a hook wrote into its buffer, unless it says that it did not."""
-        if not answer or message is None:
-            return False
-        try:
-            domain = routing.domain_of(str(self._buffer))
-            if domain:
-                self.routing.check(self.macros.get("v", ""))
-        except LumilterError as problem:
-            error = ScriptError(f"{phases.ROUTING.name}: {problem}")
-            error.module = module.name
-            raise error from None
-        message.route.domain = domain or message.route.domain
-        return bool(domain)
-
-    def _argument(self, arg: Arg, text: str, message: MailMessage | None) -> object:
-        match arg:
-            case Arg.AC:
-                return self.ac
-            case Arg.VCTX:
-                return self.vctx
-            case Arg.MSG:
-                return message
-            case Arg.STR:
-                return EcString(text.encode("utf-8", "surrogateescape"))
-            case Arg.BUFFER:
-                self._buffer = EcString()
-                return self._buffer
-            case Arg.LENGTH:
-                return _DOMAIN_ROOM
-            case Arg.CLOSURE:
-                return None
-        return linked(self.recipients.addresses())
-
     def _tarpit(self) -> Generator[Request, Answer, None]:
         seconds, self.vctx.tcost = min(self.vctx.tcost, self.options.max_tarpit), 0.0
         if seconds > 0:
             yield Pause(seconds)
 
 
-_DOMAIN_ROOM = 256
-"""Bytes of a domain, and one that C would need."""
-
-
 def _canonical(received: str | None) -> str:
     return Path.parse(received or "").address
-
-
-def _hashable(value: object) -> bool:
-    return isinstance(value, int | float | str | bool) or value is None

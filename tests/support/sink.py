@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socketserver
 import threading
+import time
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -49,12 +50,21 @@ class Received:
 
 @dataclass
 class Sink:
-    """A context manager; port 0 takes a free one. replies: what a command word or a recipient is answered, not 250."""
+    """A context manager; port 0 takes a free one. replies: what a command word or a recipient is answered, not 250.
+
+    last: it dies in the middle of the message after so many; 0 is never. pause: seconds until it answers for a message.
+    """
 
     port: int = 0
     replies: dict[str, str] = field(default_factory=dict)
     messages: list[Received] = field(default_factory=list)
     arrived: threading.Condition = field(default_factory=threading.Condition)
+    last: int = 0
+    pause: float = 0.0
+
+    @property
+    def is_dead(self) -> bool:
+        return 0 < self.last <= len(self.messages)
 
     def __enter__(self) -> Sink:
         self._server = _Server(("127.0.0.1", self.port), _Session)
@@ -96,6 +106,8 @@ class _Session(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self._helo, self._sender = "", ""
         self._recipients: list[str] = []
+        if self.server.sink.is_dead:
+            return
         self._say("220 sink ESMTP")
         while line := self.rfile.readline():
             verb, _, argument = line.decode("utf-8", "surrogateescape").strip().partition(" ")
@@ -121,7 +133,8 @@ class _Session(socketserver.StreamRequestHandler):
             self._say(reply)
         elif verb == "DATA" and self._recipients:
             self._say("354 go on")
-            self._data(replies.get("DATA", "250 2.0.0 message kept"))
+            if not self._data(replies.get("DATA", "250 2.0.0 message kept")):
+                return "QUIT"
         elif verb in ("RSET", "NOOP"):
             self._recipients = []
             self._say("250 2.0.0 done")
@@ -131,17 +144,20 @@ class _Session(socketserver.StreamRequestHandler):
             self._say("503 5.5.1 not now")
         return verb
 
-    def _data(self, reply: str) -> None:
-        lines = []
+    def _data(self, reply: str) -> bool:
+        """Whether the connection goes on."""
+        sink, lines = self.server.sink, []
         while (line := self.rfile.readline()) not in (b".\r\n", b""):
             lines.append(line.removeprefix(b"."))
-        if not line:
-            return
+        if not line or sink.is_dead:
+            return False
+        time.sleep(sink.pause)
         if reply.startswith("2"):
             recipients, peer = tuple(self._recipients), self.client_address[0]
-            self.server.sink.keep(Received(self._sender, recipients, b"".join(lines), self._helo, peer))
+            sink.keep(Received(self._sender, recipients, b"".join(lines), self._helo, peer))
         self._recipients = []
         self._say(reply)
+        return True
 
     def _say(self, line: str) -> None:
         self.wfile.write(line.encode() + b"\r\n")

@@ -48,7 +48,6 @@ def perform(
             return
         if not isinstance(error, LumilterError):
             log.error("internal error while mail was sent", exc_info=error)
-        log.error("a message is tempfailed, its parts could not all be sent: %s", error)
         answer(SplitError(f"recipients need different messages, and not all could be sent: {error}"))
 
     try:

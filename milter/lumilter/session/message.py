@@ -93,13 +93,23 @@ class Message:
             copy.body = memoryview(copy.body)
         return copy
 
+    def settle(self, bodies: dict[bytes, bytes]) -> None:
+        """No script changes it any more: let go of its parts, and share its body with others of the same text."""
+        body = self.body
+        self._forget_parts()
+        self.body = bodies.setdefault(body, body) if isinstance(body, bytes) else body
+
     def same_content(self, other: Message) -> bool:
         """Whether headers and body are the same, byte for byte."""
         return self.headers.is_same(other.headers) and is_same(self.body, other.body)
 
     def forget(self) -> None:
         """Let go of headers and body, in parts too that a script still holds; the envelope stays."""
+        self._forget_parts()
+        self.headers, self.body = HeaderList(), b""
+
+    def _forget_parts(self) -> None:
         for top in (self._top, self._readable):
             for part in top.walk() if top is not None else ():
                 part.forget()
-        self.headers, self.body, self._readable_of = HeaderList(), b"", b""
+        self._readable_of = b""

@@ -17,6 +17,8 @@ MAX_PARTS = 10_000
 _MAX_HEADERS = 1 << 20
 """Bytes of a part's header section; more is no header section but text."""
 
+_LONG = 1 << 14
+
 _FIELD = re.compile(rb"[!-9;-~\x80-\xff]++[ \t]*+:|From |>From ")
 _SECTION = re.compile(rb"(?:[!-9;-~\x80-\xff]++[ \t]*+:[^\n]*+(?:\n|\Z)(?:[ \t][^\n]*+(?:\n|\Z))*+)*+")
 _EMPTY = re.compile(rb"\r?\n")
@@ -80,6 +82,8 @@ def read_body(part: Part, depth: int, left: list[int], offset: int = 0) -> None:
     if not delimiters:
         return
     left[0] -= len(delimiters)
+    if len(body) > _LONG:
+        body = memoryview(body)  # parts of it are no copies then
     default = "message/rfc822" if kind == "multipart/digest" else "text/plain"
     ends = [*(start for start, _ in delimiters[1:]), closing]
     children = [

@@ -264,6 +264,7 @@ class Session(Running):
     ) -> Generator[Request, Answer, Outcome | None]:
         """Run the hooks of each recipient; those that are left, with their messages, are put into `members`."""
         shared = self.vctx.mess
+        bodies: dict[bytes, bytes] = {}
         for recipient in list(self.recipients):
             own = message.for_recipient(recipient.address, message.id if not self.messages else self.new_id())
             context.recipient(own.mess, Path.parse(recipient.address))
@@ -280,6 +281,7 @@ class Session(Running):
                 own.forget()
             elif recipient in self.recipients.wanted:
                 self._route(own)
+                own.content.settle(bodies)
                 own.seals += self.sealing(own)
                 self.messages.append(own)
                 members.append((recipient, own))

@@ -37,6 +37,10 @@ class TimedOut(DatasourceError):
     """The query took too long and was given up."""
 
 
+class Silent(TimedOut):
+    """The same, and nothing was heard of the server meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """A query with its parameters, by position from 1 or by name; what is missing is NULL. execute: no rows wanted."""
@@ -122,7 +126,7 @@ class Cut:
         """by: must not block. Raises TimedOut where it is too late already."""
         with self._lock:
             if self.fired:
-                raise TimedOut("the time for the query was up")
+                raise TimedOut("no connection was free in time")
             self._by = by
 
     def disarm(self) -> None:

@@ -24,6 +24,7 @@ from lumilter.adapters.datasources.contract import (
     Driver,
     Lost,
     Request,
+    Silent,
     TimedOut,
     Unreachable,
 )
@@ -32,7 +33,7 @@ from lumilter.adapters.datasources.lanes import Alarm, Lanes, Task
 log = logging.getLogger("lumilter.datasource")
 
 _TIMEOUTS = 3
-"""Queries in a row that time out before a place counts as down: it takes connections and says nothing."""
+"""Queries in a row of which a place lets nothing be heard before it counts as down; it takes connections as ever."""
 _MARGIN = 0.1
 """Of the time that is left to the hook, what is kept for the script to do something about the error; 1 s at most."""
 
@@ -139,6 +140,7 @@ class Datasource:
         raise last
 
     def _ask_at(self, place: Place, request: Request, until: float, cut: Cut) -> Answer:
+        begun = time.monotonic()
         try:
             try:
                 answer = place.driver.ask(request, until, cut)
@@ -148,18 +150,22 @@ class Datasource:
                 answer = place.driver.ask(request, until, cut)  # by a new connection
         except (Unreachable, Lost):
             raise
-        except TimedOut:
-            with self._lock:
-                place.timeouts += 1
-                silent = place.timeouts >= _TIMEOUTS
-            if silent:
-                self._down(place, f"{place.timeouts} queries in a row took too long")
+        except Silent:
+            if time.monotonic() - begun >= self._behaviour.timeout / 2:
+                self._silent(place)
             raise
         except DatasourceError:  # the query's fault: the place is up
             self._up(place)
             raise
         self._up(place)
         return answer
+
+    def _silent(self, place: Place) -> None:
+        with self._lock:
+            place.timeouts += 1
+            silent = place.timeouts >= _TIMEOUTS
+        if silent:
+            self._down(place, f"nothing was heard of it during {place.timeouts} queries")
 
     def _order(self) -> Sequence[Place]:
         """The places to ask, in order. One that was left alone long enough is handed to one query at a time."""

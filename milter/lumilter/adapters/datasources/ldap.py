@@ -25,6 +25,7 @@ from lumilter.adapters.datasources.contract import (
     Lost,
     Options,
     Request,
+    Silent,
     TimedOut,
     Unreachable,
     Value,
@@ -116,7 +117,7 @@ class LdapDriver:
             _end(connection)
             text = self._options.clean(error) or type(error).__name__
             if cut.fired or isinstance(error, TimeoutError) or time.monotonic() >= until:
-                raise TimedOut("the directory took too long") from None
+                raise Silent("the directory took too long") from None
             if isinstance(error, LDAPExceptionError) and "invalid" in type(error).__name__.lower():
                 raise DatasourceError(text) from None  # the filter, the name: nothing was sent
             raise Lost(text) from None
@@ -182,7 +183,7 @@ class LdapDriver:
 
         seconds = min(url.number("x-connect-timeout", self._options.connect_timeout), until - time.monotonic())
         if seconds <= 0:
-            raise TimedOut("the time for the query was up")
+            raise TimedOut("no connection was free in time")
         user, password = url.extensions.get("bindname"), url.extensions.get("x-bindpw")
         if user and not password:  # servers take that for anonymous, and say yes
             raise DatasourceError("a bindname needs a password: x-bindpw")

@@ -19,6 +19,7 @@ from lumilter.adapters.datasources.contract import (
     Lost,
     Options,
     Request,
+    Silent,
     TimedOut,
     Unreachable,
 )
@@ -74,7 +75,7 @@ class SqlDriver:
     def _connected(self, until: float) -> Any:
         """A connection of the pool, of which nobody knows that it is dead."""
         if time.monotonic() >= until:
-            raise TimedOut("the time for the query was up")
+            raise TimedOut("no connection was free in time")
         while True:
             self._dialect.until.at = until
             try:
@@ -112,7 +113,7 @@ class SqlDriver:
             return error
         if cut.fired or isinstance(error, TimedOut):
             self._dialect.discard(connection)
-            return TimedOut("the query took too long")
+            return (TimedOut if self._dialect.is_here else Silent)("the query took too long")
         if isinstance(error, dialect.loaded_dbapi.Error):
             try:
                 lost = dialect.is_disconnect(error, raw, None) or self._dialect.is_gone(error, raw)

@@ -26,12 +26,22 @@ _BATCH = 100
 
 
 class Dialect:
-    """A database that nothing is known of but that SQLAlchemy has a dialect for it."""
+    """A database that nothing is known of but that SQLAlchemy has a dialect for it.
+
+    is_here: whether it is no server, and so never silent.
+    """
+
+    is_here = False
 
     def __init__(self, target: Target, options: Options) -> None:
         self.target, self.options = target, options
         self.until = threading.local()
         """`at`: until when the thread's connection has to be there."""
+
+    @property
+    def own_timeout(self) -> float:
+        """Seconds after which a server is to give a query up itself: a bit before we do, so that it can say so."""
+        return self.options.timeout - min(0.5, self.options.timeout / 10)
 
     # --- connections -------------------------------------------------------------------------------------------------
 
@@ -162,6 +172,8 @@ class Dialect:
 class Sqlite(Dialect):
     """Files; with `copies` what is opened is a copy in memory."""
 
+    is_here = True
+
     def url(self) -> Any:
         import sqlalchemy
 
@@ -221,7 +233,7 @@ class Postgres(Dialect):
         return {"connect_timeout": max(1, round(seconds))}
 
     def opened(self, raw: Any) -> None:
-        raw.execute(f"SET statement_timeout = {max(1, int(self.options.timeout * 1000))}")
+        raw.execute(f"SET statement_timeout = {max(1, int(self.own_timeout * 1000))}")
         if not self.options.numbers:
             from psycopg.types.string import TextLoader
 
@@ -270,11 +282,10 @@ class Mysql(Dialect):
         return {"connect_timeout": max(1, round(seconds)), "read_timeout": max(1, round(self.options.timeout) + 1)}
 
     def opened(self, raw: Any) -> None:
-        timeout = self.options.timeout
         bound = (
-            f"max_statement_time = {timeout:.3f}"
+            f"max_statement_time = {self.own_timeout:.3f}"
             if "mariadb" in raw.get_server_info().lower()
-            else f"max_execution_time = {max(1, int(timeout * 1000))}"
+            else f"max_execution_time = {max(1, int(self.own_timeout * 1000))}"
         )
         with raw.cursor() as cursor:
             cursor.execute(f"SET SESSION {bound}")

@@ -46,6 +46,8 @@ def tables(run: Run) -> str:
     parts = [
         f"Medians of {run['rounds']} rounds, {run['seconds']:g} s for each cell in each round, {run['date']}.",
         _table(["what", "which"], [[what, which] for what, which in run["versions"].items()]),
+        "### What was aimed at, by connections",
+        _table(["aim", *columns], _aims(run, columns)),
         "### Messages a second, by connections",
         by_connections(lambda at: f"{at['rate']:,.0f}"),
         "### Time of a message in ms, median / 99th percentile, by connections",
@@ -60,11 +62,50 @@ def tables(run: Run) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_AIMS = (
+    ("at least 60 % of pymilter that answers every event", 1, "pymilter, answers every event", 1),
+    (
+        "at least 60 % of pymilter that answers the end only, as lumilter does here",
+        1,
+        "pymilter, answers the end only",
+        1,
+    ),
+    ("more than 100 % of opendkim", 2, "opendkim", 1),
+    ("more than 100 % of rspamd with two workers", 2, "rspamd", 2),
+)
+"""What, with how many workers; compared with whom, with how many."""
+
+
+def _aims(run: Run, columns: Sequence[str]) -> list[list[str]]:
+    """Rates of lumilter on a Unix socket in per cent of others', its median over inet, its memory."""
+    filters = {(each["name"], each["workers"], each["socket"]): each for each in run["filters"]}
+    rows = []
+    for aim, workers, other, others in _AIMS:
+        ours, theirs = filters.get(("lumilter, wire python", workers, "unix")), filters.get((other, others, "unix"))
+        if ours and theirs:
+            rates = [ours["at"][number]["rate"] / theirs["at"][number]["rate"] for number in columns]
+            rows.append(
+                [
+                    f"lumilter with {workers} worker{'s' if workers > 1 else ''}: {aim}",
+                    *(f"{rate:.0%}" for rate in rates),
+                ]
+            )
+    inet = filters.get(("lumilter, wire python", 1, "inet"))
+    if inet:
+        medians = [f"{inet['at'][number]['p50'] / 1e3:.2f} ms" for number in columns]
+        rows.append(["inet: no 44 ms stall in the median of one connection", *medians])
+    most = max((each["rss"] for each in run["filters"] if each["name"].startswith("lumilter")), default=0)
+    rows.append(
+        ["under 40 MB RSS of a worker (10^6 bytes, the largest)", f"{most / 1e6:.0f} MB", *("" for _ in columns[1:])]
+    )
+    return rows
+
+
 def _who(each: Run) -> list[str]:
     return [each["name"], str(each["workers"]), each["socket"]]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    number = [all(row[at][:1].isdigit() for row in rows) for at in range(len(head))]
+    number = [all(row[at][:1].isdigit() or not row[at] for row in rows) for at in range(len(head))]
     rule = ["---:" if each else "---" for each in number]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))

@@ -133,6 +133,7 @@ def test_the_sockets_directory(place: Path) -> None:
         page.start(SAFE)
         for owner, mode, heard in (
             (0, 0o755, "250"),
+            (nobody, 0o2710, "250"),
             (nobody, 0o755, "250"),
             (nobody, 0o700, "250"),
             (0, 0o775, "451"),

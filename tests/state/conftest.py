@@ -13,6 +13,8 @@ import pytest
 from lumilter.state.contract import Store
 from lumilter.state.embedded import EmbeddedStore
 from lumilter.state.memory import MemoryStore
+from lumilter.state.shared import Server, SharedStore
+from support.redis_server import RedisServer
 
 SIZE = 8 << 20
 
@@ -32,14 +34,30 @@ def clock() -> Clock:
     return Clock()
 
 
-STORES: dict[str, Callable[[Path, Clock], Store]] = {
-    "memory": lambda directory, clock: MemoryStore(clock),
-    "embedded": lambda directory, clock: EmbeddedStore(directory, SIZE, clock=clock),
+STORES: dict[str, Callable[[Path, Server, Clock], Store]] = {
+    "memory": lambda directory, server, clock: MemoryStore(clock),
+    "embedded": lambda directory, server, clock: EmbeddedStore(directory, SIZE, clock=clock),
+    "shared": lambda directory, server, clock: SharedStore(server, clock),
 }
 
 
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One for the session; it may be killed and started again, and is emptied by whoever wants it empty."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> RedisServer:
+    """The same, empty."""
+    with redis_server.client() as client:
+        client.flushall()
+    return redis_server
+
+
 @pytest.fixture(params=sorted(STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    made = STORES[request.param](tmp_path, clock)
+def store(request: pytest.FixtureRequest, tmp_path: Path, redis: RedisServer, clock: Clock) -> Iterator[Store]:
+    made = STORES[request.param](tmp_path, redis.server(timeout=10), clock)
     yield made
     made.close()

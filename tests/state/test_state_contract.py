@@ -289,8 +289,8 @@ def test_sweeping_frees_what_has_expired_and_nothing_else(store: Store, clock: C
             break
     else:
         pytest.fail("there is always more to look at")
-    assert [item for item, _ in store.series.items(WORDS, b"", 0)] == [b"new"]
-    assert list(store.series.items(KEPT, b"", 0)) == []
+    assert [item for item, counts in store.series.items(WORDS, b"", 0) if any(counts)] == [b"new"]
+    assert not [item for item, counts in store.series.items(KEPT, b"", 0) if any(counts)]
     assert store.series.count(WORDS, b"new", 0, 0, 2) == 3
     assert store.gauges.get(GAUGE, b"new") == 4
     assert store.counters.read(b"/a") == 1

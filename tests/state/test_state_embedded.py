@@ -174,6 +174,7 @@ def test_a_full_file_takes_nothing_new_until_something_has_expired(tmp_path: Pat
     clock.now += 100
     while store.sweep(1000):
         pass
+    assert [item for item, _ in store.series.items(WORDS, b"", 0)] == []
     until(lambda: _works(store), 5)
     assert (tmp_path / "running.mdb").stat().st_size == 4 << 20
     store.close()

@@ -15,7 +15,8 @@ from lumilter.adapters.http import Settings, WebClient
 from lumilter.services import Services
 from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Rcpt
 from lumilter.session.routing import Routing
-from lumilter.state.state import Rules, State
+from lumilter.state.places import Rules
+from lumilter.state.state import State
 from support import rfc8463
 from support.http_server import HttpServer, http_server
 from support.lua_datasources import datasources

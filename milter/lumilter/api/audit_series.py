@@ -11,10 +11,12 @@ import logging
 from typing import Any
 
 from lumilter.api.audit_keys import item, number, window
-from lumilter.calls import Here
+from lumilter.api.later import waited
+from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api
 from lumilter.state.contract import MAX_WINDOWS, Series
+from lumilter.state.windows import Defined
 
 PACKAGE = "msys.audit_series"
 
@@ -30,59 +32,65 @@ def define(
 ) -> None:
     """Define a series: num_windows windows of interval seconds each, counted by what type says.
 
-    type: "cidr" (IPv4), "cidr_ipv6" or "string". options: persist = true keeps the counts over a restart of the daemon.
+    type: "cidr" (IPv4), "cidr_ipv6" or "string". options: persist = true keeps the counts over a restart of the daemon;
+    replicate = "cluster" counts for all machines together, where [redis] server is configured.
     """
     given = options or {}
     if type not in _TYPES:
         raise LumilterError(f'"{type}" is no type of series: "cidr", "cidr_ipv6" or "string"')
     if not 0 < interval <= _LONGEST or not 0 < num_windows <= MAX_WINDOWS:
         raise LumilterError(f"a series has 1 to {MAX_WINDOWS} windows of 1 to {_LONGEST} seconds")
+    replicate = given.get("replicate", "none")
+    if replicate not in ("none", "cluster", "manager"):
+        raise LumilterError(f'replicate is "none", "cluster" or "manager", not "{replicate}"')
     series = Series(name, type, interval, num_windows, _true(given.get("persist")))
-    known = here.services.state.series.setdefault(name, series)
-    if known != series:
+    if not here.services.state.windows.define(series, replicate == "cluster"):
         raise LumilterError(f'the series "{name}" is defined already, and otherwise')
 
 
-@api("msys.audit_series.add", package=PACKAGE)
-def add(name: str, options: Any = None, *, here: Here) -> None:
+@api("msys.audit_series.add", package=PACKAGE, blocking=True)
+def add(name: str, options: Any = None, *, here: Here) -> Job | None:
     """Add to the running window of a series. options: count (1), key; anything but a table is the key.
 
     The key of a cidr series is an address or a connection, without one the client; a string series needs one. An
     address of the family that the series does not count is not counted.
     """
-    series, given = _series(name, here), _options(options)
-    found = item(series, given.get("key"), here)
-    if found is not None:
-        here.services.state.add(series, found.address, number(given, "count", 1), here.turn)
+    defined, given = _defined(name, here), _options(options)
+    found = item(defined.series, given.get("key"), here)
+    if found is None:
+        return None
+    windows = here.services.state.windows
+    return waited(windows.add(defined, found.address, number(given, "count", 1), here.turn), here)
 
 
-@api("msys.audit_series.count", package=PACKAGE)
-def count(name: str, options: Any = None, *, here: Here) -> int:
+@api("msys.audit_series.count", package=PACKAGE, blocking=True)
+def count(name: str, options: Any = None, *, here: Here) -> int | Job:
     """The sum of a series' windows startv to endv (0, the running one). options: startv, endv, key.
 
     The key of a cidr series is an address, a network ("192.0.2.0/24", "/24" around the client) or a connection, without
     one the client; anything but a table is the key. Straight after an add of the same hook, and of the same key, it is
     what that add made: whoever adds at the same time, no two find the same number.
     """
-    series, given = _series(name, here), _options(options)
-    found = item(series, given.get("key"), here)
+    defined, given = _defined(name, here), _options(options)
+    found = item(defined.series, given.get("key"), here)
     if found is None:
         return 0
-    first, last = window(given)
-    return int(here.services.state.count(series, found.address, found.bits, first, last, here.turn))
+    windows, (first, last) = here.services.state.windows, window(given)
+    return waited(windows.count(defined, found.address, found.bits, first, last, here.turn), here)
 
 
-@api("msys.audit_series.remove_item", package=PACKAGE)
-def remove_item(name: str, key: Any = None, *, here: Here) -> None:
+@api("msys.audit_series.remove_item", package=PACKAGE, blocking=True)
+def remove_item(name: str, key: Any = None, *, here: Here) -> Job | None:
     """Take an item out of all windows of a series: the key is as for add."""
-    series = _series(name, here)
-    found = item(series, key, here)
-    if found is not None:
-        here.services.state.remove(series, found.address)
+    defined = _defined(name, here)
+    found = item(defined.series, key, here)
+    if found is None:
+        return None
+    return waited(here.services.state.windows.remove(defined, found.address), here)
 
 
-def _series(name: str, here: Here) -> Series:
-    found: Series | None = here.services.state.series.get(name)
+def _defined(name: str, here: Here) -> Defined:
+    found: Defined | None = here.services.state.windows.defined.get(name)
     if found is None:
         raise LumilterError(f'there is no series "{name}": msys.audit_series.define defines one, in init')
     return found

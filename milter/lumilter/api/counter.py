@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lumilter.api.audit_keys import text_key
-from lumilter.calls import Here
+from lumilter.api.later import waited
+from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api, constants, lua_class
 from lumilter.state.contract import LIMIT
@@ -35,8 +36,8 @@ class Counter:
 lua_class("counter", Counter)
 
 
-@api("msys.counter.open", package=PACKAGE)
-def open_counter(counter_path: str, semantics: int = STRICT, *, here: Here) -> Counter:
+@api("msys.counter.open", package=PACKAGE, blocking=True)
+def open_counter(counter_path: str, semantics: int = STRICT, *, here: Here) -> Counter | Job:
     """A handle for the counter of that path, which is made if it is not there.
 
     semantics: msys.counter.STRICT or RELAXED, which `counter list` shows and nothing else depends on.
@@ -44,42 +45,55 @@ def open_counter(counter_path: str, semantics: int = STRICT, *, here: Here) -> C
     if semantics not in (STRICT, RELAXED):
         raise LumilterError(f"{semantics} is neither msys.counter.STRICT ({STRICT}) nor RELAXED ({RELAXED})")
     handle = Counter(_path(counter_path), semantics == RELAXED)
-    here.services.state.counter_add(text_key(handle.path), 0, handle.relaxed)
-    return handle
+    made = here.services.state.numbers.counted(lambda store: store.add(text_key(handle.path), 0, handle.relaxed), 0)
+    opened = waited(made, here)
+    return Job(opened.run, opened.kind, lambda value: handle) if isinstance(opened, Job) else handle
 
 
-@api("msys.counter.add", package=PACKAGE)
-def add(object_or_path: Counter | str, delta: float, *, here: Here) -> None:
+@api("msys.counter.add", package=PACKAGE, blocking=True)
+def add(object_or_path: Counter | str, delta: float, *, here: Here) -> Job | None:
     """Add a whole number to a counter, which is made if it is not there."""
     if not -LIMIT <= delta <= LIMIT:
         raise LumilterError(f"a counter holds whole numbers between -{LIMIT} and {LIMIT}")
-    handle = _handle(object_or_path)
-    here.services.state.counter_add(text_key(handle.path), int(delta), handle.relaxed)
+    return _added(_handle(object_or_path), int(delta), here)
 
 
-@api("msys.counter.inc", package=PACKAGE)
-def inc(object_or_path: Counter | str, *, here: Here) -> None:
+@api("msys.counter.inc", package=PACKAGE, blocking=True)
+def inc(object_or_path: Counter | str, *, here: Here) -> Job | None:
     """Add 1 to a counter, which is made if it is not there."""
-    handle = _handle(object_or_path)
-    here.services.state.counter_add(text_key(handle.path), 1, handle.relaxed)
+    return _added(_handle(object_or_path), 1, here)
 
 
-@api("msys.counter.read", package=PACKAGE)
-def read(object_or_path: Counter | str, *, here: Here) -> int:
+@api("msys.counter.read", package=PACKAGE, blocking=True)
+def read(object_or_path: Counter | str, *, here: Here) -> int | Job:
     """The value of a counter; 0 if it is not there."""
-    return int(here.services.state.counter_read(text_key(_handle(object_or_path).path)))
+    path = text_key(_handle(object_or_path).path)
+    return waited(here.services.state.numbers.counted(lambda store: store.read(path), 0), here)
 
 
-@api("msys.counter.reset", package=PACKAGE)
-def reset(object_or_path: Counter | str, *, here: Here) -> None:
+@api("msys.counter.reset", package=PACKAGE, blocking=True)
+def reset(object_or_path: Counter | str, *, here: Here) -> Job | None:
     """Make a counter 0; it is made if it is not there."""
-    here.services.state.counter_reset(text_key(_handle(object_or_path).path))
+    path = text_key(_handle(object_or_path).path)
+    return waited(here.services.state.numbers.counted(lambda store: store.reset(path), None), here)
 
 
-@api("msys.counter.unlink", package=PACKAGE)
-def unlink(counter_path: str, *, here: Here) -> None:
+@api("msys.counter.unlink", package=PACKAGE, blocking=True)
+def unlink(counter_path: str, *, here: Here) -> Job | None:
     """Forget a counter. A handle for it makes a new one when it is used next."""
-    here.services.state.counter_unlink(text_key(_path(counter_path)))
+    path = text_key(_path(counter_path))
+    return _silent(waited(here.services.state.numbers.counted(lambda store: store.unlink(path), False), here))
+
+
+def _added(handle: Counter, amount: int, here: Here) -> Job | None:
+    path = text_key(handle.path)
+    counted = here.services.state.numbers.counted(lambda store: store.add(path, amount, handle.relaxed), 0)
+    return _silent(waited(counted, here))
+
+
+def _silent(result: object) -> Job | None:
+    """Without what it returns: Momentum's returns nothing."""
+    return Job(result.run, result.kind, lambda value: None) if isinstance(result, Job) else None
 
 
 def _handle(given: Counter | str) -> Counter:

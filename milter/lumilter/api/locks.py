@@ -23,35 +23,43 @@ _FIRST, _LONGEST = 0.001, 0.02
 
 @api("msys.lock", package=PACKAGE, blocking=True)
 def lock(mutexname: str, *, here: Here) -> Job | None:
-    """Take the lock of that name, and wait for it as long as another session of this machine has it.
+    """Take the lock of that name, and wait for it as long as another session has it, of whichever worker.
 
     It stays taken while the script waits for something else. To take it twice is an error: it would never come free.
     """
-    state, name, owner = here.services.state, text_key(mutexname), _owner(here)
-    if state.owns(name, owner):
+    locks, name, owner = here.services.state.locks, text_key(mutexname), _owner(here)
+    if locks.owns(name, owner):
         raise LumilterError(f'"{mutexname}" is locked by this session already: it would wait for itself')
-    if state.acquire(name, owner):
+    if not locks.shared and locks.acquire(name, owner):
         return None
 
     def run(deadline: float) -> None:
         pause = _FIRST
         while time.monotonic() < deadline:
-            time.sleep(pause)
-            if state.acquire(name, owner):
+            if locks.acquire(name, owner):
                 return
+            time.sleep(pause)
             pause = min(1.5 * pause, _LONGEST)
         raise LumilterError(f'"{mutexname}" did not come free')
 
     return Job(run, "lock")
 
 
-@api("msys.unlock", package=PACKAGE)
-def unlock(mutexname: str, *, here: Here) -> None:
+@api("msys.unlock", package=PACKAGE, blocking=True)
+def unlock(mutexname: str, *, here: Here) -> Job | None:
     """Give the lock of that name back; an error if this session does not have it, or had it for too long."""
-    if not here.services.state.release(text_key(mutexname), _owner(here)):
-        raise LumilterError(
-            f'"{mutexname}" is not locked by this session: it never was, or for longer than [state] lock_lease'
-        )
+    locks, name, owner = here.services.state.locks, text_key(mutexname), _owner(here)
+
+    def run(deadline: float) -> None:
+        if not locks.release(name, owner):
+            raise LumilterError(
+                f'"{mutexname}" is not locked by this session: it never was, or for longer than [state] lock_lease'
+            )
+
+    if locks.shared:
+        return Job(run, "lock")
+    run(0.0)
+    return None
 
 
 def _owner(here: Here) -> bytes:

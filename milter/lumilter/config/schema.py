@@ -45,7 +45,7 @@ from lumilter.config.sections.http import Http
 from lumilter.config.sections.running import Pool, Timers
 from lumilter.config.sections.scanners import Antivirus, Engines, Scanner
 from lumilter.config.sections.signatures import Dkim, DkimDomain
-from lumilter.config.sections.state import InboundAudit, Series, State
+from lumilter.config.sections.state import InboundAudit, Redis, Series, State
 
 
 def _target(value: object) -> object:
@@ -448,6 +448,7 @@ class Config:
     inject: Inject = table(Inject)
     routing: Routing = table(Routing)
     state: State = table(State)
+    redis: Redis = table(Redis)
     inbound_audit: InboundAudit = table(InboundAudit)
     antivirus: Antivirus = table(Antivirus)
     engines: Engines = table(Engines)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from lumilter.session.events import Action, Close, Connect, EndOfMessage, Event, Outcome
 from lumilter.session.session import Session
 from lumilter.state.keys import packed
-from lumilter.state.state import RECEPTIONS, REJECTIONS, State
+from lumilter.state.presence import RECEPTIONS, REJECTIONS
+from lumilter.state.state import State
 
 
 def arrived(state: State, session: Session, event: Event) -> None:
     """An event is about to be handled."""
     if isinstance(event, Connect):
-        state.arrive(session, packed(event.address))
+        state.presence.arrive(session, packed(event.address))
 
 
 def observe(state: State, session: Session, event: Event, outcome: Outcome) -> None:
@@ -25,11 +26,12 @@ def observe(state: State, session: Session, event: Event, outcome: Outcome) -> N
     command that was refused, for good or for now.
     """
     if isinstance(event, Close):
-        state.depart(session, owner_of(session))
+        state.presence.depart(session)
+        state.locks.ended(owner_of(session))
     elif outcome.action in (Action.REJECT, Action.TEMPFAIL):
-        state.happened(session, REJECTIONS)
+        state.presence.happened(session, REJECTIONS)
     elif isinstance(event, EndOfMessage):
-        state.happened(session, RECEPTIONS)
+        state.presence.happened(session, RECEPTIONS)
 
 
 def owner_of(session: Session) -> bytes:

@@ -22,8 +22,8 @@ from lumilter.daemon.datasources import datasources_of
 from lumilter.daemon.engine import Observer, Setup
 from lumilter.daemon.mail import Mailer
 from lumilter.daemon.scanning import scanners_of
+from lumilter.daemon.shared_state import rules_of
 from lumilter.daemon.signatures import signatures_of
-from lumilter.daemon.state_directory import rules_of
 from lumilter.daemon.trace import is_of
 from lumilter.host.host import LuaSettings, Script
 from lumilter.host.pools import PoolSettings

@@ -6,32 +6,15 @@ first worker starts. Workers that outlive a killed supervisor go on with the rem
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
-import logging
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-from lumilter.config import Config
 from lumilter.config.sections.state import State as Settings
 from lumilter.errors import ConfigError
-from lumilter.loop import Loop
-from lumilter.state.contract import StateError
-from lumilter.state.embedded import FLEETING, EmbeddedStore
-from lumilter.state.state import Rules, State
-
-log = logging.getLogger("lumilter.state")
-
-_EVERY = 1.0
-"""Seconds between two rounds of sweeping."""
-_STEP, _STEPS = 2000, 50
-"""Records of a step, and steps of a round at most."""
-_BREATH = 0.005
-"""Seconds between two steps, for everybody else."""
+from lumilter.state.embedded import FLEETING
 
 
 class StateDirectory:
@@ -77,45 +60,3 @@ def _on_disk() -> str | None:
     """Where temporary files take no memory: /tmp often does."""
     wanted = os.environ.get("TMPDIR") or "/var/tmp"
     return wanted if os.access(wanted, os.W_OK | os.X_OK) else None
-
-
-def open_state(config: Config, directory: Path) -> State:
-    """The state as a worker works with it. Raises ConfigError."""
-    try:
-        store = EmbeddedStore(directory, config.state.size, keep=bool(config.state.directory))
-    except StateError as error:
-        raise ConfigError(f"[state] directory: {error}") from None
-    return State(store, rules_of(config))
-
-
-def rules_of(config: Config) -> Rules:
-    """What the configuration says about state."""
-    return Rules(
-        on_failure=config.state.on_failure,
-        series={series.name: series.on_failure for series in config.series},
-        lock_lease=config.state.lock_lease,
-        monitors={f"{seconds},{windows}": (seconds, windows) for seconds, windows in config.inbound_audit.monitors},
-        keep_monitors=config.inbound_audit.persist,
-    )
-
-
-def sweep(loop: Loop, step: Callable[[int], bool]) -> None:
-    """Free what has expired from now on, on the loop's pool. step: a store's."""
-
-    def work() -> None:
-        try:
-            for _ in range(_STEPS):
-                if not step(_STEP):
-                    return
-                time.sleep(_BREATH)
-        except Exception as error:
-            log.error("what has expired could not be freed: %s", error)
-
-    def again() -> None:
-        with contextlib.suppress(RuntimeError):  # the pool is shut down
-            loop.pool.submit(work).add_done_callback(lambda _: loop.post(wait))
-
-    def wait() -> None:
-        loop.at(time.monotonic() + _EVERY, again)
-
-    wait()

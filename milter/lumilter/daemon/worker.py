@@ -34,7 +34,7 @@ from lumilter.daemon.mail import Mailer
 from lumilter.daemon.metrics import Meter, resident
 from lumilter.daemon.record import Recorder
 from lumilter.daemon.setup import setup_of
-from lumilter.daemon.state_directory import open_state, sweep
+from lumilter.daemon.shared_state import open_state, sweep
 from lumilter.daemon.trace import Tracer
 from lumilter.daemon.wires import make_wire
 from lumilter.errors import ConfigError, ScriptError
@@ -85,7 +85,7 @@ class Worker:
         if isinstance(mail, Mailer):
             mail.on_event = self._meter.mail
             mail.start()
-        sweep(self._loop, self._engine.setup.services.state.machine.sweep)
+        sweep(self._loop, self._engine.setup.services.state.places.machine.sweep)
         self._wire.serve(self._engine, lambda: self._loop.post(self._serving))
         cut = self._wire.run()
         if isinstance(mail, Mailer):

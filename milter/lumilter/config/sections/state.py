@@ -3,13 +3,29 @@
 The law: as in `config.schema`.
 """
 
+# ruff: noqa: RUF009 -- key() returns dataclasses.field()
+
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+from lumilter.config.address import SocketAddress
 from lumilter.config.declare import key
-from lumilter.config.kinds import BOOLEAN, SIZE, TEXT, Kind, choice, got, list_of, seconds
+from lumilter.config.kinds import (
+    BOOLEAN,
+    SIZE,
+    SOCKET,
+    TEXT,
+    TRANSPORT,
+    Kind,
+    choice,
+    got,
+    integer,
+    list_of,
+    optional,
+    seconds,
+)
 
 ON_FAILURE = choice("open", "error")
 
@@ -46,11 +62,63 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Redis:
+    """A Redis 7 that several machines share: what scripts ask to be counted for the whole cluster is counted there."""
+
+    server: SocketAddress | None = key(
+        optional(SOCKET),
+        'Where it is: "inet:6379@host" or "unix:/path". Empty is nowhere: this machine is alone.',
+        "",
+        example="inet:6379@redis.example.com",
+    )
+    cluster: bool = key(BOOLEAN, "It is a Redis Cluster, of which the server is one node.", False)
+    database: int = key(integer(0, 65535), "Number of the database; a cluster has only 0.", 0)
+    user: str = key(
+        TEXT, "The user of its access control list (ACL); empty is the default one.", "", example="lumilter"
+    )
+    password: str = key(TEXT, "The password; empty is none.", "", example="secret", secret=True)
+    password_file: str = key(
+        TEXT, "A file with the password, read when a worker starts.", "", example="/etc/lumilter/redis", path=True
+    )
+    tls: bool = key(BOOLEAN, "Speak TLS, and check the server's certificate and name.", False)
+    ca: str = key(
+        TEXT,
+        "Certificates that the server's is checked with; empty is the system's.",
+        "",
+        example="/etc/lumilter/redis-ca.pem",
+        path=True,
+    )
+    certificate: str = key(
+        TEXT, "Our certificate, if the server wants one.", "", example="/etc/lumilter/redis.pem", path=True
+    )
+    private_key: str = key(TEXT, "Its private key.", "", example="/etc/lumilter/redis.key", path=True)
+    prefix: str = key(TRANSPORT, "What the names of all keys there begin with.", "lumilter")
+    timeout: float = key(
+        seconds(0.01),
+        "Seconds that an answer may take. After one that took longer, or a lost connection, nothing waits for the "
+        "server until it is back.",
+        0.5,
+    )
+    shared: tuple[str, ...] = key(
+        list_of(choice("sessions", "monitors", "series", "gauges", "counters", "locks")),
+        'What is there for scripts that do not ask for it as well: "sessions" (inbound_session_count), "monitors" '
+        '(msys.audit.*), all "series", "gauges", "counters", "locks".',
+        [],
+        example=["sessions", "series"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """How one audit series differs from what its script and [state] say."""
 
     name: str = key(TEXT, "The name that the script gives it.", example="rcpt_valid")
-    on_failure: str = key(ON_FAILURE, "As in [state], for this series.", "open")
+    on_failure: str | None = key(optional(ON_FAILURE), "As in [state], for this series.", "", example="error")
+    shared: str = key(
+        choice("as_defined", "yes", "no"),
+        'Whether it is in Redis, for all machines: "as_defined" is if its script says replicate = "cluster".',
+        "as_defined",
+    )
 
 
 def _monitor(value: object) -> tuple[int, int]:

@@ -1,0 +1,103 @@
+"""The state as the configuration wants it: opened by each worker, and swept by one of them.
+
+The law: after the fork, and on no other process's behalf.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lumilter.config import Config
+from lumilter.config.sections.state import Redis
+from lumilter.errors import ConfigError
+from lumilter.loop import Loop
+from lumilter.state.contract import StateError
+from lumilter.state.embedded import EmbeddedStore
+from lumilter.state.places import Rules, SeriesRule
+from lumilter.state.shared import Server, SharedStore
+from lumilter.state.state import State
+
+log = logging.getLogger("lumilter.state")
+
+_EVERY = 1.0
+"""Seconds between two rounds of sweeping."""
+_STEP, _STEPS = 2000, 50
+"""Records of a step, and steps of a round at most."""
+_BREATH = 0.005
+"""Seconds between two steps, for everybody else."""
+_SHARED = {"as_defined": None, "yes": True, "no": False}
+
+
+def open_state(config: Config, directory: Path) -> State:
+    """The state as a worker works with it. Raises ConfigError."""
+    try:
+        store = EmbeddedStore(directory, config.state.size, keep=bool(config.state.directory))
+    except StateError as error:
+        raise ConfigError(f"[state] directory: {error}") from None
+    server = server_of(config.redis)
+    return State(store, rules_of(config), SharedStore(server) if server else None)
+
+
+def rules_of(config: Config) -> Rules:
+    """What the configuration says about state."""
+    return Rules(
+        on_failure=config.state.on_failure,
+        shared=frozenset(config.redis.shared),
+        series={each.name: SeriesRule(each.on_failure, _SHARED[each.shared]) for each in config.series},
+        lock_lease=config.state.lock_lease,
+        monitors={f"{seconds},{windows}": (seconds, windows) for seconds, windows in config.inbound_audit.monitors},
+        keep_monitors=config.inbound_audit.persist,
+    )
+
+
+def server_of(settings: Redis) -> Server | None:
+    """Where Redis is; None if there is none. Raises ConfigError."""
+    if settings.server is None:
+        return None
+    password = settings.password
+    if settings.password_file:
+        try:
+            password = Path(settings.password_file).read_text("utf-8").strip()
+        except (OSError, UnicodeError) as error:
+            raise ConfigError(f"[redis] password_file can't be read: {error}") from None
+    return Server(
+        host=settings.server.host,
+        port=settings.server.port,
+        path=settings.server.path,
+        database=settings.database,
+        user=settings.user,
+        password=password,
+        tls=settings.tls,
+        ca=settings.ca,
+        certificate=settings.certificate,
+        key=settings.private_key,
+        cluster=settings.cluster,
+        timeout=settings.timeout,
+        prefix=settings.prefix,
+    )
+
+
+def sweep(loop: Loop, step: Callable[[int], bool]) -> None:
+    """Free what has expired from now on, on the loop's pool. step: a store's."""
+
+    def work() -> None:
+        try:
+            for _ in range(_STEPS):
+                if not step(_STEP):
+                    return
+                time.sleep(_BREATH)
+        except Exception as error:
+            log.error("what has expired could not be freed: %s", error)
+
+    def again() -> None:
+        with contextlib.suppress(RuntimeError):  # the pool is shut down
+            loop.pool.submit(work).add_done_callback(lambda _: loop.post(wait))
+
+    def wait() -> None:
+        loop.at(time.monotonic() + _EVERY, again)
+
+    wait()

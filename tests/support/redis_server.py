@@ -1,0 +1,77 @@
+"""A redis-server of one's own on the loopback address: Debian's Redis 7.
+
+The law: its own directory and port; ended by its process id. What it holds is in memory only.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import redis
+
+from lumilter.state.shared import Server
+from support.postfix import free_port
+
+
+class RedisServer:
+    """A context manager. options: redis-server's. user, password: what a client has to say, if anything."""
+
+    def __init__(self, directory: Path, *options: str, user: str = "", password: str = "") -> None:
+        if not shutil.which("redis-server"):
+            raise RuntimeError("redis-server is not installed (scripts/setup installs it)")
+        self.directory, self.port = directory, free_port()
+        self._options: Sequence[str] = options
+        self._user, self._password = user, password
+
+    def __enter__(self) -> RedisServer:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.signal(signal.SIGCONT)
+        self.kill()
+
+    def start(self) -> None:
+        """It listens when this returns."""
+        command = [
+            "redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory),
+            "--save", "", "--appendonly", "no", *self._options,
+        ]  # fmt: skip
+        with (self.directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        until = time.monotonic() + 30
+        while True:
+            try:
+                with self.client() as client:
+                    client.ping()
+                return
+            except redis.RedisError:
+                assert self._process.poll() is None, (self.directory / "log").read_text()
+                assert time.monotonic() < until, (self.directory / "log").read_text()
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._process.kill()
+        self._process.wait(30)
+
+    def signal(self, number: int) -> None:
+        """To the server: SIGSTOP makes it hang."""
+        if self._process.poll() is None:
+            os.kill(self._process.pid, number)
+
+    def server(self, **changes: object) -> Server:
+        """How to reach it."""
+        return Server(port=self.port, user=self._user, password=self._password, **changes)  # type: ignore[arg-type]
+
+    def client(self) -> redis.Redis:
+        """A client that is not ours."""
+        return redis.Redis(port=self.port, username=self._user or None, password=self._password or None)

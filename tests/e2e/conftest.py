@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from support.redis_server import redis_server
 from support.sendmail import Unavailable
 from support.site import PostfixSite, Serve, Site, postfix_site, sendmail_site
+
+__all__ = ["redis_server"]
 
 MAIN = {
     "smtpd_authorized_xclient_hosts": "127.0.0.1",
@@ -29,6 +32,7 @@ SERVICES = {
     "old": "-o milter_protocol=2",
     "tls": "-o smtpd_tls_chain_files={}/key.pem -o smtpd_tls_security_level=may",
     "auth": "-o smtpd_sasl_auth_enable=yes",
+    "second": "-o smtpd_milters=unix:{}/second.sock",
 }
 
 

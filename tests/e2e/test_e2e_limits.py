@@ -10,9 +10,12 @@ import smtplib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from support.daemon import Daemon, write
+from support.redis_server import RedisServer
 from support.site import PostfixSite, Serve
 
 CLIENTS, CONNECTIONS, RECIPIENTS = 50, 10, 30
@@ -87,6 +90,27 @@ def admitted(connect: Callable[[int], smtplib.SMTP]) -> tuple[int, int]:
 def test_exactly_the_allowed_number_passes(site: PostfixSite, serve: Serve, workers: int) -> None:
     serve(POLICY, f"workers = {workers}\n")
     assert admitted(lambda number: site.smtp(source="127.0.0.2")) == (CONNECTIONS, RECIPIENTS)
+
+
+def test_two_daemons_on_one_redis_allow_that_number_together(
+    site: PostfixSite, serve: Serve, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    with redis_server.client() as client:
+        client.flushall()
+    shared = (
+        "workers = 2\n"
+        f'[redis]\nserver = "inet:{redis_server.port}@127.0.0.1"\ntimeout = 10\nshared = ["sessions", "series"]\n'
+    )
+    serve(POLICY, shared)
+    second = write(tmp_path / "second", site.socket.parent / "second.sock", [POLICY], shared)
+    ports = site.port, site.ports["second"]
+
+    def connect(number: int) -> smtplib.SMTP:
+        return smtplib.SMTP("127.0.0.1", ports[number % 2], timeout=60, source_address=("127.0.0.2", 0))
+
+    with Daemon(second, tmp_path / "log") as daemon:
+        assert admitted(connect) == (CONNECTIONS, RECIPIENTS)
+        assert not daemon.errors
 
 
 def test_networks_and_addresses_have_limits_of_their_own(site: PostfixSite, serve: Serve) -> None:

@@ -14,7 +14,9 @@ from lumilter.state.contract import Store
 from lumilter.state.embedded import EmbeddedStore
 from lumilter.state.memory import MemoryStore
 from lumilter.state.shared import Server, SharedStore
-from support.redis_server import RedisServer
+from support.redis_server import RedisServer, redis_server
+
+__all__ = ["redis_server"]
 
 SIZE = 8 << 20
 
@@ -39,13 +41,6 @@ STORES: dict[str, Callable[[Path, Server, Clock], Store]] = {
     "embedded": lambda directory, server, clock: EmbeddedStore(directory, SIZE, clock=clock),
     "shared": lambda directory, server, clock: SharedStore(server, clock),
 }
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One for the session; it may be killed and started again, and is emptied by whoever wants it empty."""
-    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
-        yield server
 
 
 @pytest.fixture

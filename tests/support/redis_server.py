@@ -10,25 +10,33 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+import pytest
 import redis
 
 from lumilter.state.shared import Server
+from support.certificates import Authority
 from support.postfix import free_port
 
 
 class RedisServer:
-    """A context manager. options: redis-server's. user, password: what a client has to say, if anything."""
+    """A context manager. options: redis-server's. user, password: what a client has to say, if anything.
 
-    def __init__(self, directory: Path, *options: str, user: str = "", password: str = "") -> None:
+    tls: it speaks TLS only, with a certificate for localhost.
+    """
+
+    def __init__(
+        self, directory: Path, *options: str, user: str = "", password: str = "", tls: Authority | None = None
+    ) -> None:
         if not shutil.which("redis-server"):
             raise RuntimeError("redis-server is not installed (scripts/setup installs it)")
         self.directory, self.port = directory, free_port()
         self._options: Sequence[str] = options
-        self._user, self._password = user, password
+        self._user, self._password, self._tls = user, password, tls
 
     def __enter__(self) -> RedisServer:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -42,8 +50,8 @@ class RedisServer:
     def start(self) -> None:
         """It listens when this returns."""
         command = [
-            "redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory),
-            "--save", "", "--appendonly", "no", *self._options,
+            "redis-server", "--bind", "127.0.0.1", "--dir", str(self.directory), "--save", "", "--appendonly", "no",
+            *self._listen(), *self._options,
         ]  # fmt: skip
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -58,6 +66,15 @@ class RedisServer:
                 assert time.monotonic() < until, (self.directory / "log").read_text()
                 time.sleep(0.02)
 
+    def _listen(self) -> list[str]:
+        if self._tls is None:
+            return ["--port", str(self.port)]
+        certificate, key = self._tls.certificate("localhost")
+        return [
+            "--port", "0", "--tls-port", str(self.port), "--tls-cert-file", str(certificate),
+            "--tls-key-file", str(key), "--tls-ca-cert-file", str(self._tls.file), "--tls-auth-clients", "no",
+        ]  # fmt: skip
+
     def kill(self) -> None:
         """SIGKILL."""
         self._process.kill()
@@ -68,10 +85,23 @@ class RedisServer:
         if self._process.poll() is None:
             os.kill(self._process.pid, number)
 
-    def server(self, **changes: object) -> Server:
+    def server(self, **changes: Any) -> Server:
         """How to reach it."""
-        return Server(port=self.port, user=self._user, password=self._password, **changes)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"port": self.port, "user": self._user, "password": self._password}
+        if self._tls is not None:
+            options |= {"host": "localhost", "tls": True, "ca": str(self._tls.file)}
+        return Server(**{**options, **changes})
 
     def client(self) -> redis.Redis:
         """A client that is not ours."""
-        return redis.Redis(port=self.port, username=self._user or None, password=self._password or None)
+        options: dict[str, Any] = {"username": self._user or None, "password": self._password or None}
+        if self._tls is not None:
+            options |= {"host": "localhost", "ssl": True, "ssl_ca_certs": str(self._tls.file)}
+        return redis.Redis(port=self.port, **options)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One for the session; it may be killed and started again, and is emptied by whoever wants it empty."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server

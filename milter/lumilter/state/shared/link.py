@@ -178,6 +178,7 @@ class Link:
         if server.tls:
             options |= {
                 "ssl": True,
+                "ssl_check_hostname": True,
                 "ssl_ca_certs": server.ca or None,
                 "ssl_certfile": server.certificate or None,
                 "ssl_keyfile": server.key or None,

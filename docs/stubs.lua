@@ -682,7 +682,7 @@ function json.encode(obj) end
 ---@param code any
 function json.strerror(code) end
 
----Take the lock of that name, and wait for it as long as another session of this machine has it.
+---Take the lock of that name, and wait for it as long as another session has it, of whichever worker.
 ---@param mutexname any
 function msys.lock(mutexname) end
 

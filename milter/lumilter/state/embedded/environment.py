@@ -22,7 +22,7 @@ from lumilter.state.contract import StateError
 
 T = TypeVar("T")
 
-PATIENCE = 0.25
+PATIENCE = 1.0
 """Seconds that a write waits for another process's. Those take microseconds; one that was stopped in the middle
 (SIGSTOP, a debugger) must not stop the others."""
 _REST = 1.0

@@ -16,7 +16,7 @@ the host knows about the running hook.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,7 @@ FOLLOWS = {
 
 OBJECTS = {
     "ac": "accept_construct",
+    "c": "curl_handle",
     "client": "http_client",
     "doc": "xmldoc",
     "node": "xmlnode",
@@ -153,14 +154,19 @@ def api(
     return declare
 
 
-def internal(name: str, *, blocking: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare a function that only lua/lumilter calls, as `host.internal.NAME(cross(...))`."""
+def internal(
+    name: str, *, blocking: bool = False, shown: str = ""
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a function that only lua/lumilter calls, as `host.internal.NAME(cross(...))`.
+
+    shown: the function of scripts that its errors are those of.
+    """
 
     def declare(body: Callable[..., Any]) -> Callable[..., Any]:
         if name in INTERNAL:
             raise ValueError(f"{name} is declared twice: {INTERNAL[name].body} and {body}")
         INTERNAL[name] = Function(
-            name, "", (), (), "", body, _params(body, "function"), "function", "", name, blocking, True, "", ""
+            shown or name, "", (), (), "", body, _params(body, "function"), "function", "", name, blocking, True, "", ""
         )
         return body
 
@@ -194,7 +200,7 @@ def lua_class(name: str, python: type, indexed: bool = False) -> None:
         INDEXED.add(name)
 
 
-def constants(package: str, values: dict[str, int | str]) -> None:
+def constants(package: str, values: Mapping[str, int | str]) -> None:
     """Declare constants of a package."""
     plain = {name: int(value) if isinstance(value, int) else value for name, value in values.items()}  # enums too
     CONSTANTS.setdefault(package, {}).update(plain)

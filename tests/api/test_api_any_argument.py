@@ -65,6 +65,7 @@ def expression(function: Function) -> tuple[str, str]:
         "timer": "timer",
         "thread.mutex": "lock",
         "xmldoc": "doc",
+        "curl_handle": "c",
         "xmlnode": "node",
     }
     target = objects[function.owner]
@@ -88,7 +89,7 @@ function mod:validate_data(msg, ac, vctx)
   local text, part = msys.core.string_new(), msg:mime(false)
   local out = msys.core.ec_message_builder(msys.core.ec_message_new())
   local client, doc = msys.http.client.new(), xml.parsexml("<a>x<b c='d'>y</b></a>")
-  local node = doc:root():addchild("z")
+  local node, c = doc:root():addchild("z"), curl.new()
   local timer, lock = msys.timer.after(3600, print), thread.mutex()
   every({name}, {target}, values(msg, ac, vctx))
   print(calls)

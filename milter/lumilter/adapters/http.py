@@ -61,9 +61,10 @@ class Answer:
 
 
 class Exchanging(Protocol):
-    """A request whose answer has begun. heads: of the redirects, then of the answer."""
+    """A request whose answer has begun. heads: of the redirects, then of the answer. most: bytes of its body."""
 
     heads: tuple[Head, ...]
+    most: int
 
     def chunk(self) -> bytes:
         """The next piece of the body; empty is the end. Raises WebError."""

@@ -210,8 +210,8 @@ class Exchange:
     """See lumilter.adapters.http.Exchanging. Closed with the last reference to it, too."""
 
     def __init__(self, response: httpx.Response, heads: tuple[Head, ...], where: str, most: int) -> None:
-        self.heads = heads
-        self._response, self._where, self._most = response, where, most
+        self.heads, self.most = heads, most
+        self._response, self._where = response, where
         self._pieces = response.iter_raw()
 
     def chunk(self) -> bytes:
@@ -220,7 +220,7 @@ class Exchange:
             return next((piece for piece in self._pieces if piece), b"")
         except Exception as error:
             self.close()
-            raise _failure(error, self._where, self._most) from None
+            raise _failure(error, self._where, self.most) from None
 
     def close(self) -> None:
         """See Exchanging."""

@@ -97,8 +97,8 @@ class Bridge:
                 name, self._getter(name), self._setter(name), self._text(name), self._length(name), self._entry(name),
                 self._caller(name),
             )  # fmt: skip
-        for internal in registry.INTERNAL.values():
-            boot.internal[internal.name] = self._call(internal)
+        for name, internal in registry.INTERNAL.items():
+            boot.internal[name] = self._call(internal)
         for function in registry.FUNCTIONS.values():
             if function.lua and function.kind == "method":
                 boot.class_metatable(function.owner)[function.member] = boot[function.lua]

@@ -54,6 +54,9 @@ local io_object = {}
 ---@class counter
 local counter = {}
 
+---@class curl_handle
+local curl_handle = {}
+
 ---@class rowset
 local rowset = {}
 
@@ -92,6 +95,153 @@ local xmldoc = {}
 
 ---@class xmlnode
 local xmlnode = {}
+
+curl = {}
+curl.OPT_WRITEFUNCTION = 20011
+curl.OPT_READFUNCTION = 20012
+curl.OPT_PROGRESSFUNCTION = 20056
+curl.OPT_HEADERFUNCTION = 20079
+curl.OPT_IOCTLFUNCTION = 20130
+curl.OPT_SEEKFUNCTION = 20167
+curl.OPT_WRITEDATA = 10001
+curl.OPT_READDATA = 10009
+curl.OPT_PROGRESSDATA = 10057
+curl.OPT_HEADERDATA = 10029
+curl.OPT_IOCTLDATA = 10131
+curl.OPT_SEEKDATA = 10168
+curl.OPT_HTTPHEADER = 10023
+curl.OPT_HTTPPOST = 10024
+curl.OPT_QUOTE = 10028
+curl.OPT_POSTQUOTE = 10039
+curl.OPT_TELNETOPTIONS = 10070
+curl.OPT_PREQUOTE = 10093
+curl.OPT_HTTP200ALIASES = 10104
+curl.OPT_SOURCE_PREQUOTE = 10127
+curl.OPT_SOURCE_POSTQUOTE = 10128
+curl.OPT_SOURCE_QUOTE = 10133
+curl.OPT_URL = 10002
+curl.OPT_PROXY = 10004
+curl.OPT_USERPWD = 10005
+curl.OPT_PROXYUSERPWD = 10006
+curl.OPT_RANGE = 10007
+curl.OPT_POSTFIELDS = 10015
+curl.OPT_REFERER = 10016
+curl.OPT_USERAGENT = 10018
+curl.OPT_COOKIE = 10022
+curl.OPT_SSLCERT = 10025
+curl.OPT_SSLKEYPASSWD = 10026
+curl.OPT_CUSTOMREQUEST = 10036
+curl.OPT_CAINFO = 10065
+curl.OPT_SSLKEY = 10087
+curl.OPT_CAPATH = 10097
+curl.OPT_ENCODING = 10102
+curl.OPT_FTPPORT = 10017
+curl.OPT_COOKIEFILE = 10031
+curl.OPT_WRITEINFO = 10040
+curl.OPT_INTERFACE = 10062
+curl.OPT_KRB4LEVEL = 10063
+curl.OPT_RANDOM_FILE = 10076
+curl.OPT_EGDSOCKET = 10077
+curl.OPT_COOKIEJAR = 10082
+curl.OPT_SSL_CIPHER_LIST = 10083
+curl.OPT_SSLCERTTYPE = 10086
+curl.OPT_SSLKEYTYPE = 10088
+curl.OPT_SSLENGINE = 10089
+curl.OPT_NETRC_FILE = 10118
+curl.OPT_SOURCE_USERPWD = 10123
+curl.OPT_SOURCE_URL = 10132
+curl.OPT_FTP_ACCOUNT = 10134
+curl.OPT_PORT = 3
+curl.OPT_TIMEOUT = 13
+curl.OPT_INFILESIZE = 14
+curl.OPT_RESUME_FROM = 21
+curl.OPT_POSTFIELDSIZE = 60
+curl.OPT_PROXYPORT = 59
+curl.OPT_MAXREDIRS = 68
+curl.OPT_CONNECTTIMEOUT = 78
+curl.OPT_SSL_VERIFYHOST = 81
+curl.OPT_HTTP_VERSION = 84
+curl.OPT_HTTPAUTH = 107
+curl.OPT_MAXFILESIZE = 114
+curl.OPT_TIMEOUT_MS = 155
+curl.OPT_CONNECTTIMEOUT_MS = 156
+curl.OPT_INFILESIZE_LARGE = 30115
+curl.OPT_RESUME_FROM_LARGE = 30116
+curl.OPT_MAXFILESIZE_LARGE = 30117
+curl.OPT_POSTFIELDSIZE_LARGE = 30120
+curl.OPT_MAXCONNECTS = 71
+curl.OPT_CLOSEPOLICY = 72
+curl.OPT_DNS_CACHE_TIMEOUT = 92
+curl.OPT_BUFFERSIZE = 98
+curl.OPT_LOW_SPEED_LIMIT = 19
+curl.OPT_LOW_SPEED_TIME = 20
+curl.OPT_SSLVERSION = 32
+curl.OPT_TIMECONDITION = 33
+curl.OPT_TIMEVALUE = 34
+curl.OPT_NETRC = 51
+curl.OPT_PROXYTYPE = 101
+curl.OPT_PROXYAUTH = 111
+curl.OPT_FTP_RESPONSE_TIMEOUT = 112
+curl.OPT_IPRESOLVE = 113
+curl.OPT_FTP_SSL = 119
+curl.OPT_FTPSSLAUTH = 129
+curl.OPT_HEADER = 42
+curl.OPT_NOPROGRESS = 43
+curl.OPT_NOBODY = 44
+curl.OPT_FAILONERROR = 45
+curl.OPT_UPLOAD = 46
+curl.OPT_POST = 47
+curl.OPT_FOLLOWLOCATION = 52
+curl.OPT_PUT = 54
+curl.OPT_SSL_VERIFYPEER = 64
+curl.OPT_FORBID_REUSE = 75
+curl.OPT_HTTPGET = 80
+curl.OPT_FRESH_CONNECT = 74
+curl.OPT_DNS_USE_GLOBAL_CACHE = 91
+curl.OPT_COOKIESESSION = 96
+curl.OPT_NOSIGNAL = 99
+curl.OPT_TCP_NODELAY = 121
+curl.OPT_CRLF = 27
+curl.OPT_VERBOSE = 41
+curl.OPT_FTPLISTONLY = 48
+curl.OPT_FTPAPPEND = 50
+curl.OPT_TRANSFERTEXT = 53
+curl.OPT_AUTOREFERER = 58
+curl.OPT_HTTPPROXYTUNNEL = 61
+curl.OPT_FILETIME = 69
+curl.OPT_FTP_USE_EPSV = 85
+curl.OPT_SSLENGINE_DEFAULT = 90
+curl.OPT_UNRESTRICTED_AUTH = 105
+curl.OPT_FTP_USE_EPRT = 106
+curl.OPT_FTP_CREATE_MISSING_DIRS = 110
+curl.E_OK = 0
+curl.E_UNSUPPORTED_PROTOCOL = 1
+curl.E_URL_MALFORMAT = 3
+curl.E_COULDNT_RESOLVE_PROXY = 5
+curl.E_COULDNT_RESOLVE_HOST = 6
+curl.E_COULDNT_CONNECT = 7
+curl.E_HTTP_RETURNED_ERROR = 22
+curl.E_WRITE_ERROR = 23
+curl.E_READ_ERROR = 26
+curl.E_OPERATION_TIMEOUTED = 28
+curl.E_OPERATION_TIMEDOUT = 28
+curl.E_SSL_CONNECT_ERROR = 35
+curl.E_ABORTED_BY_CALLBACK = 42
+curl.E_TOO_MANY_REDIRECTS = 47
+curl.E_GOT_NOTHING = 52
+curl.E_RECV_ERROR = 56
+curl.E_SSL_CERTPROBLEM = 58
+curl.E_SSL_CACERT = 60
+curl.E_BAD_CONTENT_ENCODING = 61
+curl.E_FILESIZE_EXCEEDED = 63
+curl.AUTH_NONE = 0
+curl.AUTH_BASIC = 1
+curl.AUTH_DIGEST = 2
+curl.AUTH_ANY = -1
+curl.AUTH_ANYSAFE = -2
+curl.HTTP_VERSION_NONE = 0
+curl.HTTP_VERSION_1_0 = 1
+curl.HTTP_VERSION_1_1 = 2
 
 json = {}
 json.ERROR_DEPTH = 2
@@ -492,6 +642,27 @@ function msys.counter.reset(object_or_path) end
 ---Forget a counter. A handle for it makes a new one when it is used next.
 ---@param counter_path any
 function msys.counter.unlink(counter_path) end
+
+---A curl object. Connections are shared with all other objects of the worker and kept open between transfers.
+function curl.new() end
+
+---Set an option, one of curl.OPT_*; true.
+---@param option any
+function curl_handle:setopt(option, ...) end
+
+---Make the transfer: true, or nil, why not, and one of curl.E_*. Without a WRITEFUNCTION the body is dropped.
+function curl_handle:perform() end
+
+---Close the object; using it afterwards is an error.
+function curl_handle:close() end
+
+---The text with everything but letters, digits, "-", ".", "_" and "~" as %XX.
+---@param str any
+function curl.escape(str) end
+
+---The text with the bytes for %XX.
+---@param str any
+function curl.unescape(str) end
 
 ---Ask a datasource: an iterator over its rows, tables by column name; `for row in rowset do`.
 ---@param cachename any

@@ -20,6 +20,7 @@ RAW = zlib.compressobj(wbits=-15)
         ("", TEXT), ("identity", TEXT), ("gzip", gzip.compress(TEXT)), (" X-GZIP ", gzip.compress(TEXT)),
         ("deflate", zlib.compress(TEXT)), ("deflate", RAW.compress(TEXT) + RAW.flush()),
     ],
+    ids=["none", "identity", "gzip", "x-gzip", "deflate", "raw deflate"],
 )  # fmt: skip
 @pytest.mark.parametrize("size", [2, 10, 100_000])
 def test_pieces(encoding: str, encoded: bytes, size: int) -> None:

@@ -142,7 +142,9 @@ class Host:
             for module in list(self.modules):
                 if hook.name in module.hooks:
                     done = yield RunHook(module, hook, ())
-                    if done is None or done.value in (None, False):  # the manual's examples return 0: true in Lua
+                    if (
+                        done is None or done.value is None or done.value is False
+                    ):  # the manual's examples return 0: true in Lua
                         raise ScriptError(f"{hook.name} of module {module.name} did not return true")
 
     def teardown(self, until: float) -> Generator[RunHook | Pause, HookDone | None, None]:
@@ -159,7 +161,7 @@ class Host:
             if phases.TEARDOWN.name in module.hooks:
                 try:
                     done = yield RunHook(module, phases.TEARDOWN, ())
-                    if done is None or done.value in (None, False):
+                    if done is None or done.value is None or done.value is False:
                         log.warning("deinit of module %s did not return true", module.name)
                 except ScriptError as error:
                     log.error("deinit of module %s: %s", module.name, error)

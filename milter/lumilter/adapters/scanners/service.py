@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lumilter.adapters.scanners.cache import Cache
 from lumilter.adapters.scanners.scanner import Scanner
 
 
@@ -23,14 +24,28 @@ class Antivirus:
     error_code: int = 451
 
 
+@dataclass(slots=True)
+class ActiveFilter:
+    """What scripts said about Cloudmark's ActiveFilter. told: whether the log says that it is not there."""
+
+    mode: str = ""
+    address: str = ""
+    told: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Scanners:
-    """by_name: all that are configured. serves: function ("brightmail", "cloudmark" ...) to a scanner's name."""
+    """by_name: all that are configured. serves: function ("brightmail", "cloudmark" ...) to a scanner's name.
+
+    analyses: what Cloudmark's server said, by the text that stands for it.
+    """
 
     by_name: Mapping[str, Scanner] = field(default_factory=dict)
     antivirus: Antivirus = field(default_factory=Antivirus)
     serves: Mapping[str, str] = field(default_factory=dict)
     minimum_score: int = 0
+    analyses: Cache = field(default_factory=lambda: Cache(1000, 3600.0))
+    active_filter: ActiveFilter = field(default_factory=ActiveFilter)
 
     @property
     def engines(self) -> Sequence[Scanner]:

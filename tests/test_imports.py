@@ -30,7 +30,7 @@ MAY_IMPORT = {
     },
     "daemon": {
         "wire", "session", "host", "api", "adapters", "state", "services", "config", "loop", "registry", "calls",
-        "errors", "__version__",
+        "resources", "errors", "__version__",
     },
     "cli": {
         "wire", "session", "host", "api", "adapters", "state", "services", "config", "daemon", "registry", "calls",

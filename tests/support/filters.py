@@ -48,6 +48,7 @@ rspamd_config:register_symbol({ name = 'LUMILTER_KNOWS', score = 0.5, callback =
   return known == 'ann@example.org bob@example.com+carol@example.com 192.0.2.1 client.example host.example ann'
 end })
 """
+# SpamAssassin trusts a client that authenticated to the first relay.
 _SPAMD = r"""
 required_score 5
 use_bayes 0
@@ -55,7 +56,7 @@ body LUMILTER_SPAM /lumilter-test-spam/
 score LUMILTER_SPAM 7.1
 header LUMILTER_SOME Subject =~ /some/i
 score LUMILTER_SOME 1
-header LUMILTER_KNOWS X-Spam-Relays-External =~ /^\[ ip=192\.0\.2\.1 rdns=host\.example helo=client\.example /
+header LUMILTER_KNOWS X-Spam-Relays-Trusted =~ /^\[ ip=192\.0\.2\.1 rdns=host\.example helo=client\.example .* auth=E/
 score LUMILTER_KNOWS 0.5
 """
 _ICAP = """
@@ -136,6 +137,7 @@ def spamd(directory: Path) -> Iterator[SocketAddress]:
     port = free_port()
     rules = directory / "spamassassin"
     rules.mkdir()
+    directory.chmod(0o755)  # it reads them as nobody
     (rules / "lumilter.pre").write_text("loadplugin Mail::SpamAssassin::Plugin::Check\n")
     (rules / "lumilter.cf").write_text(_SPAMD)
     arguments = ["spamd", "-L", "-x", "-C", str(rules), f"--siteconfigpath={rules}", "-i", f"127.0.0.1:{port}"]

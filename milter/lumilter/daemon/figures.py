@@ -73,6 +73,14 @@ FAMILIES: Mapping[str, Family] = {
     "dns_cache_hits": Family(COUNTER, "DNS lookups that the cache answered."),
     "dns_cache_misses": Family(COUNTER, "DNS lookups that the cache could not answer."),
     "dns_cache_entries": Family(GAUGE, "Answers in the DNS cache."),
+    "scans": Family(
+        COUNTER,
+        "Scans by outcome: clean, infected, spam, bulk, suspect, unscannable; cached; or why there is none: down, "
+        "timeout, nonsense, refused, circuit.",
+        ("scanner", "outcome"),
+    ),
+    "scan_seconds": Family(HISTOGRAM, "Time that a scan took, all its tries.", ("scanner",), _SECONDS),
+    "scanner_servers_left_alone": Family(GAUGE, "Servers of scanners that are not asked, because they failed."),
     "log_lines_lost": Family(COUNTER, "Log lines that could not be written."),
     "lua_memory_bytes": Family(GAUGE, "Memory of the Lua state.", each=True),
     "python_blocks": Family(GAUGE, "Blocks of memory that Python holds (sys.getallocatedblocks).", each=True),

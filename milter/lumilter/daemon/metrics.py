@@ -62,6 +62,11 @@ class Meter:
         if stats is not None:
             self.figures.read(lambda: {f"dns_cache_{name}": getattr(stats(), name) for name in _CACHE})
 
+        scanners = engine.setup.services.scanners
+        if scanners.by_name:
+            scanners.watch(self.scan)
+            self.figures.read(lambda: {"scanner_servers_left_alone": scanners.left_alone()})
+
         mail = engine.setup.services.mail
         if isinstance(mail, Mailer):
             self.figures.read(lambda: {"mail_waiting": mail.waiting()})
@@ -96,6 +101,11 @@ class Meter:
             self.figures.observe("wait_seconds", (kind, outcome), seconds)
             if outcome == "timeout":
                 self.figures.add("limits_hit", ("lookup_timeout",))
+
+    def scan(self, name: str, seconds: float, outcome: str) -> None:
+        """A scan has ended: Scanner.on_scan; any thread."""
+        self.figures.add("scans", (name, outcome))
+        self.figures.observe("scan_seconds", (name,), seconds)
 
     def limit(self, name: str) -> None:
         """A limit of figures.LIMITS was reached where no script runs: sessions, message_size, headers, spool."""

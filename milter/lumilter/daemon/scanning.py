@@ -11,6 +11,8 @@ from lumilter.adapters.scanners.service import Antivirus, Scanners
 from lumilter.config import Config
 from lumilter.config.sections.scanners import ANTIVIRUS, USUAL
 from lumilter.config.sections.scanners import Scanner as Table
+from lumilter.host.host import Script
+from lumilter.resources import lua_dir
 
 
 def scanners_of(config: Config) -> Scanners:
@@ -35,6 +37,13 @@ def scanners_of(config: Config) -> Scanners:
         },
         minimum_score=engines.minimum_score,
     )
+
+
+def own_scripts(config: Config) -> list[Script]:
+    """The policy that scans every message, where the configuration wants it; it comes before the site's own."""
+    if not config.antivirus.enabled:
+        return []
+    return [Script("[antivirus]", str(lua_dir() / "lumilter" / "antivirus.lua"))]
 
 
 def _scanner(table: Table) -> Scanner:

@@ -21,7 +21,7 @@ from lumilter.daemon import log
 from lumilter.daemon.datasources import datasources_of
 from lumilter.daemon.engine import Observer, Setup
 from lumilter.daemon.mail import Mailer
-from lumilter.daemon.scanning import scanners_of
+from lumilter.daemon.scanning import own_scripts, scanners_of
 from lumilter.daemon.shared_state import rules_of
 from lumilter.daemon.signatures import signatures_of
 from lumilter.daemon.trace import is_of
@@ -71,8 +71,11 @@ def setup_of(
     instructions = lua.instructions or _UNLIMITED
     return Setup(
         scripts=[
-            Script(script.name, script.file, "" if script.source.endswith(".lua") else script.source.replace("/", "."))
-            for script in config.scripts
+            *own_scripts(config),
+            *(
+                Script(each.name, each.file, "" if each.source.endswith(".lua") else each.source.replace("/", "."))
+                for each in config.scripts
+            ),
         ],
         lua=LuaSettings(
             lua.path,

@@ -1,7 +1,8 @@
 """A program as a scanner: it reads the message from its standard input or from a file, and answers by its exit status.
 
-The law: an argument list and no shell, an environment of our own, a process group that is ended as a whole by the
-deadline, and an output of which only the beginning is looked at.
+The law: an argument list and no shell, an environment of our own, limits that hold before the program begins (by
+prlimit(1): what Python can run between fork and exec is not safe beside other threads), a process group that is ended
+as a whole by the deadline, and an output of which only the beginning is looked at.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Command:
 
     def __init__(self, arguments: tuple[str, ...], infected: tuple[int, ...], threat: str, memory: int) -> None:
         self._arguments, self._infected, self._memory = arguments, infected, memory
-        self._threat = re.compile(threat or "(?!)")
+        self._threat = re.compile(threat) if threat else None
 
     def scan(self, sample: Sample, server: Any, deadline: float) -> Result:
         """See contract.Engine; there is no server."""
@@ -59,8 +60,8 @@ class Command:
         text = output.decode("utf-8", "replace")
         if status == 0:
             return Result(Verdict.CLEAN, code="0")
-        if status in self._infected:
-            found = self._threat.search(text)
+        found = self._threat.search(text) if self._threat else None
+        if status in self._infected and (found or not self._threat):
             name = printable((found[1] or "").encode()) if found else ""
             return Result(Verdict.INFECTED, name or "unnamed", code=str(status))
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
@@ -69,7 +70,7 @@ class Command:
     def _run(self, arguments: list[str], chunks: Iterator[memoryview], deadline: float) -> tuple[int, bytes]:
         """Exit status (below 0: the signal) and the beginning of what it wrote."""
         process = subprocess.Popen(
-            arguments,
+            [*self._limits(deadline), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -79,7 +80,6 @@ class Command:
             bufsize=0,
         )
         try:
-            self._limit(process.pid, deadline)
             output = _talk(process, chunks, deadline)
             return process.wait(max(0.0, deadline - time.monotonic())), output
         except subprocess.TimeoutExpired:
@@ -93,16 +93,18 @@ class Command:
                 with contextlib.suppress(OSError):
                     stream.close()
 
-    def _limit(self, process: int, deadline: float) -> None:
+    def _limits(self, deadline: float) -> list[str]:
         seconds = math.ceil(max(1.0, deadline - time.monotonic()))
-        limits = {resource.RLIMIT_CORE: 0, resource.RLIMIT_CPU: seconds}
+        limits = {"core": (resource.RLIMIT_CORE, 0), "cpu": (resource.RLIMIT_CPU, seconds)}
         if self._memory:
-            limits[resource.RLIMIT_AS] = self._memory
-        with contextlib.suppress(ProcessLookupError):
-            for what, most in limits.items():
-                hard = resource.prlimit(process, what)[1]
-                most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-                resource.prlimit(process, what, (most, most))
+            limits["as"] = resource.RLIMIT_AS, self._memory
+        return ["prlimit", *(f"--{name}={_allowed(*limit)}" for name, limit in limits.items()), "--"]
+
+
+def _allowed(which: int, most: int) -> int:
+    """A limit that is not above the one that this process has itself, which it could not pass on."""
+    hard = resource.getrlimit(which)[1]
+    return most if hard == resource.RLIM_INFINITY else min(most, hard)
 
 
 def _talk(process: subprocess.Popen[bytes], chunks: Iterator[memoryview], deadline: float) -> bytes:

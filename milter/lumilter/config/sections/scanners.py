@@ -131,7 +131,8 @@ class Scanner:
     )
     threat: str = key(
         PATTERN,
-        "A regular expression that finds the name of what was found in the program's output, as its group.",
+        "A regular expression that finds the name of what was found in the program's output, as its group. Where it is "
+        "given and finds none, a status of `infected` is an error.",
         "",
         example=": (.+) FOUND",
     )

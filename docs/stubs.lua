@@ -275,7 +275,13 @@ msys.av.EC_AV_NOT_SUITABLE_FOR_STREAMING = 7
 
 msys.base64 = {}
 
+msys.brightmail = {}
+
 msys.cidr = {}
+
+msys.cloudmark = {}
+
+msys.commtouch = {}
 
 msys.core = {}
 msys.core.VALIDATE_CONT = 0
@@ -355,6 +361,39 @@ msys.db = {}
 
 msys.dumper = {}
 
+msys.expurgate = {}
+msys.expurgate.TYPE_UNKNOWN = 0
+msys.expurgate.TYPE_CLEAN = 1
+msys.expurgate.TYPE_SUSPECT = 2
+msys.expurgate.TYPE_SPAM = 3
+msys.expurgate.TYPE_BULK = 4
+msys.expurgate.TYPE_DANGEROUS = 5
+msys.expurgate.SUBTYPE_NORMAL = 0
+msys.expurgate.SUBTYPE_CLEAN_EMPTY = 1
+msys.expurgate.SUBTYPE_CLEAN_ALMOST_EMPTY = 2
+msys.expurgate.SUBTYPE_CLEAN_EMPTY_BODY = 3
+msys.expurgate.SUBTYPE_CLEAN_BOUNCE = 4
+msys.expurgate.SUBTYPE_BULK_ADV = 5
+msys.expurgate.SUBTYPE_BULK_PORN = 6
+msys.expurgate.SUBTYPE_DANGEROUS_VIRUS = 7
+msys.expurgate.SUBTYPE_DANGEROUS_ATTACHMENT = 8
+msys.expurgate.SUBTYPE_DANGEROUS_CODE = 9
+msys.expurgate.SUBTYPE_DANGEROUS_IFRAME = 10
+msys.expurgate.SUBTYPE_DANGEROUS_OUTBREAK = 11
+msys.expurgate.SUBTYPE_SUSPECT_URL = 12
+msys.expurgate.SUBTYPE_SUSPECT_URL_COUNT = 13
+msys.expurgate.SUBTYPE_SUSPECT_MAIL_COUNT = 14
+msys.expurgate.SUBTYPE_SUSPECT_SENDER = 15
+msys.expurgate.SUBTYPE_SUSPECT_USER1 = 16
+msys.expurgate.SUBTYPE_SUSPECT_USER2 = 17
+msys.expurgate.SUBTYPE_SUSPECT_USER3 = 18
+msys.expurgate.SUBTYPE_SUSPECT_USER4 = 19
+msys.expurgate.SUBTYPE_SUSPECT_USER5 = 20
+msys.expurgate.SUBTYPE_SUSPECT_USER6 = 21
+msys.expurgate.SUBTYPE_SUSPECT_USER7 = 22
+msys.expurgate.SUBTYPE_SUSPECT_USER8 = 23
+msys.expurgate.SUBTYPE_SUSPECT_USER9 = 24
+
 msys.gauge_cache = {}
 
 msys.http = {}
@@ -366,6 +405,10 @@ msys.idn = {}
 msys.pcre = {}
 
 msys.qp = {}
+
+msys.spamc = {}
+
+msys.symantec_beik = {}
 
 msys.threadpool = {}
 
@@ -487,6 +530,12 @@ function msys.av.scan(av_engine_name, msg, validate_context) end
 ---@param validate_context? any
 function msys.av.scan_part(msg_part, av_engine_name, validate_context) end
 
+---Ask the scanner of [engines] brightmail: "spam" or "inbox", is_default, the names of rules, and a tracker.
+---@param msg any
+---@param accept any
+---@param vctx any
+function msys.brightmail.scan(msg, accept, vctx) end
+
 ---Define a list of networks and load it: true, or nil and a message if it could not be loaded.
 ---@param name any
 ---@param options any
@@ -511,6 +560,52 @@ function msys.cidr.add(name, network, value) end
 ---@param name any
 ---@param network any
 function msys.cidr.remove(name, network) end
+
+---Ask the scanner of [engines] cloudmark. A table, and the context variables cmae-score and so on.
+---@param msg? any
+---@param accept? any
+---@param vctx? any
+function msys.cloudmark.score(msg, accept, vctx) end
+
+---The same table for an `analysis` that msys.cloudmark.score gave, and the context variables but cmae-analysis.
+---@param hdr any
+---@param msg? any
+---@param vctx? any
+function msys.cloudmark.analyze(hdr, msg, vctx) end
+
+---As msys.cloudmark.score. af_threshold: the score beyond which ActiveFilter would have acted later, 0 to 100.
+---@param msg any
+---@param accept any
+---@param vctx any
+---@param af_threshold any
+function msys.cloudmark.score_af(msg, accept, vctx, af_threshold) end
+
+---ActiveFilter's mode DISCARD.
+function msys.cloudmark.set_af_mode_discard() end
+
+---ActiveFilter's mode KEEP.
+function msys.cloudmark.set_af_mode_keep() end
+
+---ActiveFilter's mode MOVEMSG. inbox, spam: folders; unread_only: "yes" or "no".
+---@param inbox any
+---@param spam any
+---@param unread_only any
+function msys.cloudmark.set_af_mode_movemsg(inbox, spam, unread_only) end
+
+---Where messages to ActiveFilter would have gone.
+---@param addr any
+function msys.cloudmark.set_af_msi_address(addr) end
+
+---Data for ActiveFilter about a recipient: a table of strings and numbers.
+---@param addr any
+---@param data any
+function msys.cloudmark.add_af_data(addr, data) end
+
+---Ask the scanner of [engines] commtouch. A table, and the context variables commtouch-class and so on.
+---@param msg? any
+---@param accept? any
+---@param vctx? any
+function msys.commtouch.diagnose(msg, accept, vctx) end
 
 ---Replace the contents (manual, `msys.registerModule`, "Hook Points").
 ---@param value any
@@ -718,6 +813,12 @@ function msys.idn.to_idn(name) end
 ---A domain with its A-labels as Unicode, in UTF-8.
 ---@param name any
 function msys.idn.to_utf8(name) end
+
+---Ask the scanner of [engines] expurgate: major and minor type as numbers, then both as texts.
+---@param msg? any
+---@param accept? any
+---@param vctx? any
+function msys.expurgate.scan(msg, accept, vctx) end
 
 ---The message's response text; with arguments, set it first: number 0 takes the code from the string.
 ---@param number? any
@@ -1134,6 +1235,15 @@ function validate_context:pbp_action(code, message) end
 ---@param code any
 ---@param message any
 function validate_context:pbp_disconnect(code, message) end
+
+---Ask the scanner of [engines] spamc. What it says is in the message's context variables.
+---@param msg any
+function msys.spamc.spamc_scan(msg) end
+
+---Ask the scanner of [engines] symantec_beik: 1, "is-spam" or "inbox", is_default (0 or 1), and a tracker.
+---@param msg any
+---@param vctx any
+function msys.symantec_beik.scan(msg, vctx) end
 
 ---A lock of one worker: thread.MUTEX_NORMAL (default), MUTEX_RECURSIVE or MUTEX_ERRORCHECK.
 ---@param type_? any

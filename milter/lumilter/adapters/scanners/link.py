@@ -96,7 +96,8 @@ class Link:
 
     def end(self) -> None:
         """Nothing more will be sent."""
-        self.sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # the other side has hung up: its answer may still be there
+            self.sock.shutdown(socket.SHUT_WR)
 
     # --- reading -----------------------------------------------------------------------------------------------------
 

@@ -43,8 +43,8 @@ class Spamd:
             head += b"User: " + header_value(self._user) + b"\r\n"
         head += b"Content-length: %d\r\n\r\n" % (len(trace) + sample.size)
         with Link(server, deadline) as link:
-            if link.deliver((head + trace, *sample.chunks())):
-                link.end()
+            link.deliver((head + trace, *sample.chunks()))
+            link.end()
             status = link.line()
             found = _STATUS.fullmatch(status)
             if not found:

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "host": {"session", "loop", "registry", "calls", "momentum", "resources", "errors"},
     "api": {
         "session", "adapters", "state", "services", "host.values", "host.timers", "host.mutexes", "host.pools",
+        "host.controls",
         "registry", "calls", "momentum", "errors",
     },
     "daemon": {

@@ -22,6 +22,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("msg:body", "params"): "the page has one optional value",
     ("msys.expurgate.scan", "params"): "the page's example leaves all of them out",
     ("msg:routing_domain", "params"): "the page has one optional value",
+    ("msys.config", "params"): "the page's examples have several",
     ("msys.runInPool", "params"): "the page has two optional values",
     ("msg:text", "params"): "two rows, one function",
     ("msgpart:header", "params"): "three rows, one function",

@@ -32,8 +32,8 @@ TABLE = _read()
 REQUIRED_IN_PRACTICE = (
     "msys", "msys.adaptive_rules", "msys.datasource", "msys.extended.httpsrv", "msys.http_lua", "msys.pbp",
     "msys.policyeditor", "msys.mms", "msys.smpp", "msys.validate.dkim", "msys.validate.dkim2",
-    "msys.validate.openarc", "json.so", "xml", "xml.so", "curl", "thread.so", "msys.http",
-    "opendkim.dkim", "msys.sign.dk", "msys.spamc",
+    "msys.validate.openarc", "json.so", "xml", "xml.so", "curl", "thread.so", "msys.http", "opendkim.dkim",
+    "msys.sign.dk", "msys.spamc", "msys.getopt",
 )  # fmt: skip
 """Packages that public policies require and the table does not name."""
 

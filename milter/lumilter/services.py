@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from lumilter.adapters.datasources.service import Datasources
 from lumilter.adapters.dns import Lookup, Resolver
 from lumilter.adapters.files import Files
+from lumilter.adapters.filesystems import Filesystems
 from lumilter.adapters.http import Web, WebClient
 from lumilter.adapters.networks.lists import CidrLists
 from lumilter.adapters.pcre import Limits as PcreLimits
@@ -85,6 +86,30 @@ class NoMail:
         """See Mail."""
 
 
+class Settings(Protocol):
+    """The configuration, for scripts. words: scopes and the name of a key, as `lumilter ctl config` takes them."""
+
+    def get(self, words: Sequence[str]) -> tuple[Any, str]:
+        """The value of a key and its text; None and why where there is none."""
+        ...
+
+    def set(self, words: Sequence[str]) -> tuple[Any, str]:
+        """Change a key for as long as this configuration runs; words end with the value. Raises LumilterError."""
+        ...
+
+
+class NoSettings:
+    """Where there is no configuration."""
+
+    def get(self, words: Sequence[str]) -> tuple[Any, str]:
+        """See Settings."""
+        return None, "there is no configuration"
+
+    def set(self, words: Sequence[str]) -> tuple[Any, str]:
+        """See Settings."""
+        raise LumilterError("there is no configuration")
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """One of each; what stands here by default works without a configuration, or says which key is missing."""
@@ -115,3 +140,7 @@ class Services:
     """Virus scanners and spam filters."""
     routing: Any = None
     """Bindings and routing domains (session.routing.Routing); None is that there are none."""
+    settings: Settings = field(default_factory=NoSettings)
+    """The configuration."""
+    filesystems: Filesystems = field(default_factory=Filesystems)
+    """How full file systems are."""

@@ -100,7 +100,7 @@ def test_requests(lumilter: Lumilter, daemon: Scripted, words: list[str], asked:
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("trace", "--client", "nonsense"), ("record",), ("record", "maybe"), ("workers", "dance"), ("status", "x")],
+    [("trace", "--client", "nonsense"), ("record",), ("record", "maybe"), ("workers", "dance"), ("status", "x")],
 )
 def test_usage_errors(lumilter: Lumilter, daemon: Scripted, words: tuple[str, ...]) -> None:
     ran = lumilter("ctl", "--socket", daemon.path, *words)

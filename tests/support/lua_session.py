@@ -12,6 +12,8 @@ from pathlib import Path
 
 from lumilter.adapters.dns import FixtureResolver
 from lumilter.adapters.http import Settings, WebClient
+from lumilter.config import Config
+from lumilter.daemon.live import LiveSettings
 from lumilter.services import Services
 from lumilter.session.events import Close, Connect, Data, EndOfMessage, Event, Helo, Mail, Rcpt
 from lumilter.session.routing import Routing
@@ -21,7 +23,7 @@ from support import rfc8463
 from support.http_server import HttpServer, http_server
 from support.lua_datasources import datasources
 from support.mailbox import Mailbox
-from support.policy import Policy
+from support.policy import Policy, command
 from support.scanners import programs
 
 LUA = Path(__file__).parents[1] / "lua"
@@ -98,7 +100,12 @@ def web_server() -> HttpServer:
 
 
 def run(script: Path) -> Policy:
-    """Run both sessions to their ends, whatever is answered; printed, errors and runs of the result tell."""
+    """Run both sessions to their ends, whatever is answered; printed, errors and runs of the result tell.
+
+    Console commands are run before, each twice: NAME /tmp -a --two=2 rest.
+    """
+    settings = LiveSettings(Config())
+    settings.on_set = lambda words: None
     web = WebClient(Settings(proxy=web_server().url))
     with datasources() as databases:
         services = Services(
@@ -109,9 +116,12 @@ def run(script: Path) -> Policy:
             web=web,
             datasources=databases,
             scanners=programs(),
+            settings=settings,
             state=State(rules=Rules(monitors={"60,1": (60, 1), "3600,6": (3600, 6)})),
         )
         with Policy([script], path=(f"{LUA}/?.lua",), services=services) as running:
+            for name in 2 * running.engine.host.controls.names():
+                command(running, [*name.split(), "/tmp", "-a", "--two=2", "rest"])
             for events in (ORDINARY, BOUNCE):
                 conversation = running.engine.open()
                 for event in events:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,6 +101,18 @@ class Policy:
                 if outcomes[-1].reply is not None and not isinstance(event, Rcpt):
                     break
         return outcomes
+
+
+def command(running: Policy, words: list[str]) -> None:
+    """Give a console command; what it prints is printed, and its error is an error."""
+
+    def begin(answer: Callable[[Any], None]) -> None:
+        if not running.engine.host.controls.run(words, running.printed.append, answer):
+            answer(AssertionError(f"there is no command {words}"))
+
+    error = running.engine.call(lambda answer: begin(lambda found: answer([found])))[0]
+    if error is not None:
+        running.errors.append(error)
 
 
 @contextmanager

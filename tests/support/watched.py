@@ -80,7 +80,7 @@ def watched(
         observe=observers.in_order(meter.observe, tracer.observe),
     )
     engine = Engine(setup)
-    observers.watch(engine, engine.loop, meter, slow_hook)
+    observers.watch(engine, engine.loop, meter, lambda: slow_hook)
     try:
         yield Watched(engine, meter, tracer, records)
     finally:

@@ -90,6 +90,10 @@ class Resolver:
         """How often the cache had the answer."""
         return self._cache.stats()
 
+    def flush(self) -> int:
+        """Forget every answer; how many there were."""
+        return self._cache.flush()
+
     def _usual(self) -> dns.resolver.Resolver:
         if self._default is None:
             try:

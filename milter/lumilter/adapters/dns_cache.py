@@ -55,6 +55,13 @@ class Cache(Generic[V]):
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)
 
+    def flush(self) -> int:
+        """Forget everything; how much it was."""
+        with self._lock:
+            found = len(self._kept)
+            self._kept.clear()
+            return found
+
     def stats(self) -> Stats:
         """The counts so far."""
         with self._lock:

@@ -1,7 +1,7 @@
 """`lumilter ctl`: ask a running daemon, or tell it something.
 
 The law: knows how to ask and how to show an answer, and decides nothing. A verb that is not in VERBS is the daemon's
-own, and is passed on with its words.
+own (daemon.commands), and is passed on with its words. Without a verb it is a console (cli.prompt).
 
 Over a Unix socket: one line {"verb": ..., "args": {...}} there; back come lines, each an object with "text" (printed as
 it is), "data" (shown as the verb has it), "error" (to standard error), the last one with "end", the exit status.
@@ -10,6 +10,7 @@ it is), "data" (shown as the verb has it), "error" (to standard error), the last
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ipaddress
 import json
 import socket
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lumilter import config
+from lumilter.cli import prompt
 from lumilter.cli.ctl_status import status_lines
 from lumilter.cli.serve import DEFAULT_CONFIG
 from lumilter.daemon import trace
@@ -106,33 +108,64 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="ask a running daemon, or tell it something",
         epilog="verbs:\n"
         + "".join(f"  {name:<9} {verb.help}\n" for name, verb in VERBS.items())
-        + "  and what scripts have registered",
+        + "  help      more of them: Momentum's console commands, and what scripts have registered\n"
+        + "Without a verb commands are read from standard input, which may be a terminal.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("-c", "--config", default=DEFAULT_CONFIG, metavar="FILE", help="default: %(default)s")
     parser.add_argument("--socket", metavar="PATH", help="the daemon's control socket; the configuration is not read")
-    parser.add_argument("command", metavar="VERB", help="see below")
+    parser.add_argument(
+        "--worker", type=int, metavar="N", help="the worker that runs a script's command; default: whose timers fire"
+    )
+    parser.add_argument("command", nargs="?", metavar="VERB", help="see below")
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="...", help="its arguments")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """The exit status that the daemon says; 69 where it can't be reached or goes away, 76 where it makes no sense."""
-    verb = VERBS.get(options.command)
-    if verb is None:
-        request = {"verb": options.command, "args": {"words": options.words}}
-        verb, as_json = Verb("", patient=True), False
-    else:
-        parser = argparse.ArgumentParser(prog=f"lumilter ctl {options.command}", description=verb.help)
-        verb.declare(parser)
-        parser.add_argument("--json", action="store_true", help="data as JSON, an object a line")
-        given = parser.parse_args(options.words)
-        request = {"verb": verb.name or options.command, "args": verb.args(given)}
-        as_json = given.json
+    given = options.command is not None and _parsed(options.command, options.words, options.worker)
     path = options.socket.removeprefix("unix:") if options.socket else _configured(options.config)
     if not path:
         return _complain(f"{options.config} has no control socket: set [control] socket", EX_UNAVAILABLE)
+    if given:
+        return _ask(path, *given)
+
+    def ask(words: list[str]) -> int:
+        return _ask(path, *_parsed(words[0], words[1:], options.worker))
+
+    return prompt.run(path, ask, lambda: _names(path))
+
+
+def _parsed(command: str, words: list[str], worker: int | None) -> tuple[Verb, bool, dict[str, Any]]:
+    """The verb, whether its data is shown as JSON, and what is asked. Ends the process where the words are wrong."""
+    verb = VERBS.get(command)
+    if verb is None:
+        args = {"words": words} if worker is None else {"words": words, "worker": worker}
+        return Verb("", patient=True), False, {"verb": command, "args": args}
+    parser = argparse.ArgumentParser(prog=f"lumilter ctl {command}", description=verb.help)
+    verb.declare(parser)
+    parser.add_argument("--json", action="store_true", help="data as JSON, an object a line")
+    given = parser.parse_args(words)
+    return verb, given.json, {"verb": verb.name or command, "args": verb.args(given)}
+
+
+def _names(path: str) -> list[str]:
+    """The daemon's commands and our verbs, for completion; none where it can't be asked."""
+    with contextlib.suppress(OSError, ValueError):
+        request = {"verb": "help", "args": {"names": True}}
+        with _connect(path, json.dumps(request).encode() + b"\n", False) as sock:
+            for answer in _objects(sock):
+                if isinstance(answer.get("data"), list):
+                    return sorted({*map(str, answer["data"]), *VERBS})
+    return sorted(VERBS)
+
+
+def _ask(path: str, verb: Verb, as_json: bool, request: dict[str, Any]) -> int:
     show = _Show(verb, as_json)
+    if request["verb"] == "help" and not request["args"].get("words"):
+        for name, each in VERBS.items():
+            print(f"{name:<9} {each.help}")
     try:
         with _connect(path, json.dumps(request).encode() + b"\n", verb.patient) as sock:
             return show.answers(_objects(sock))

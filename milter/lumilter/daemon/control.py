@@ -48,10 +48,10 @@ Verb = Callable[[Request], None]
 
 
 class Control:
-    """The server. verbs: by name."""
+    """The server. verbs: by name; otherwise: for all others."""
 
-    def __init__(self, loop: Loop, listener: Listener, verbs: Mapping[str, Verb]) -> None:
-        self._loop, self._listener, self._verbs = loop, listener, verbs
+    def __init__(self, loop: Loop, listener: Listener, verbs: Mapping[str, Verb], otherwise: Verb) -> None:
+        self._loop, self._listener, self._verbs, self._otherwise = loop, listener, verbs, otherwise
         self._clients: dict[Channel, Request | None] = {}
         loop.watch(listener.socket, self._accept)
 
@@ -83,10 +83,7 @@ class Control:
         verb = message.get("verb") if isinstance(message, dict) else None
         args = message.get("args") if isinstance(message, dict) else None
         request = self._clients[channel] = Request(channel, str(verb), args if isinstance(args, dict) else {})
-        run = self._verbs.get(request.verb)
-        if run is None:
-            request.end(EX_USAGE, f'there is no verb "{request.verb}"; there are {", ".join(sorted(self._verbs))}')
-            return
+        run = self._verbs.get(request.verb, self._otherwise)
         try:
             run(request)
         except Exception as error:

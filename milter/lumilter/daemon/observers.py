@@ -6,6 +6,7 @@ The law: log.observe is last, because it empties the session's trace; a watcher 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from lumilter.daemon import log, slow
 from lumilter.daemon.engine import Engine, Observer
@@ -32,14 +33,14 @@ def in_order(*before: Observer) -> Observer:
     return observe
 
 
-def watch(engine: Engine, loop: Loop, meter: Meter, slow_hook: float) -> None:
-    """Count hooks and waits from now on, and warn of hooks that take longer than slow_hook seconds (0: of none)."""
+def watch(engine: Engine, loop: Loop, meter: Meter, slow_hook: Callable[[], float]) -> None:
+    """Count hooks and waits from now on, and warn of hooks that take longer than slow_hook() seconds (0: of none)."""
     host = engine.host
 
     def hook(ended: HookEnd) -> None:
         try:
             meter.hook(ended)
-            if slow.is_slow(ended, slow_hook):
+            if slow.is_slow(ended, slow_hook()):
                 meter.figures.add("slow_hooks", (ended.module,))
                 slow.warn(ended, host.positions)
         except Exception:

@@ -16,12 +16,14 @@ from typing import Any
 
 from lumilter import __version__
 from lumilter.daemon import systemd
+from lumilter.daemon.commands import Commands
 from lumilter.daemon.control import EX_USAGE, Control, Request
 from lumilter.daemon.ledger import CONTENT_TYPE
 from lumilter.daemon.page import Answer, Pages
 from lumilter.daemon.probe import Probe
 from lumilter.daemon.supervisor import Supervisor, Worker
 from lumilter.daemon.trace import Network, is_of
+from lumilter.errors import LumilterError
 from lumilter.wire.listener import bind
 
 log = logging.getLogger("lumilter.supervisor")
@@ -45,8 +47,10 @@ class Operations:
         self._probes: set[Probe] = set()
         self._numbers = itertools.count()
         self._questions: dict[int, _Question] = {}
+        self._commands = Commands(supervisor, self.reload, self._fresh)
         supervisor.on_worker = self._inform
         supervisor.on_message = self._said
+        supervisor.on_end = self._commands.gone
         supervisor.on_generation = lambda: self._recording.clear()
         supervisor.abandon.append(self._abandon)
 
@@ -67,7 +71,7 @@ class Operations:
                 "trace": self.trace,
                 "record": self.record,
             }
-            self._services.append(Control(self._loop, listener, verbs))
+            self._services.append(Control(self._loop, listener, verbs, self._commands.run))
         if config.metrics.socket is not None:
             listener = bind(config.metrics.socket, config.metrics.socket_mode, config.metrics.socket_group)
             self._services.append(
@@ -233,6 +237,9 @@ class Operations:
         """A new worker is told what is being looked at."""
         worker.channel.send(self._wanted("trace"))
         worker.channel.send(self._wanted("record"))
+        if worker.generation == self._supervisor.generation:
+            for words in self._supervisor.changes:
+                worker.channel.send({"set": list(words)})
 
     def _tell(self, what: str) -> None:
         for worker in self._supervisor.workers:
@@ -243,6 +250,13 @@ class Operations:
         return {what: sorted(map(str, set(networks)))}
 
     def _said(self, worker: Worker, message: dict[str, Any]) -> None:
+        if "said" in message:
+            self._commands.said(worker, message["said"])
+        if "set" in message:
+            try:
+                self._commands.set(message["set"], worker)
+            except LumilterError as error:
+                log.error("worker %d could not configure the others: %s", worker.index, error)
         record = message.get("trace")
         if record:
             for request, networks in list(self._traces.items()):

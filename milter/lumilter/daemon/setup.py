@@ -5,6 +5,8 @@ The law: every configuration key that matters at run time is read here, once.
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import math
 import socket
 from collections.abc import Callable
@@ -19,7 +21,8 @@ from lumilter.config import Config
 from lumilter.config.schema import Binding, Shadow
 from lumilter.daemon import log
 from lumilter.daemon.datasources import datasources_of
-from lumilter.daemon.engine import Observer, Setup
+from lumilter.daemon.engine import Engine, Observer, Setup
+from lumilter.daemon.live import LiveSettings
 from lumilter.daemon.mail import Mailer
 from lumilter.daemon.scanning import own_scripts, scanners_of
 from lumilter.daemon.shared_state import rules_of
@@ -67,8 +70,8 @@ def setup_of(
         scanners=scanners_of(config),
         signatures=signatures_of(config, offline),
         routing=routing_of(config),
+        settings=LiveSettings(config),
     )
-    instructions = lua.instructions or _UNLIMITED
     return Setup(
         scripts=[
             *own_scripts(config),
@@ -82,30 +85,60 @@ def setup_of(
             lua.max_memory,
             lua.jit,
             frozenset(lua.allow),
-            limits=Limits(instructions, lua.deadline or math.inf),
-            timer_limits=Limits(instructions, config.timers.deadline or math.inf),
-            pools=tuple(
-                PoolSettings(pool.name, pool.concurrency, pool.backlog, pool.deadline or math.inf)
-                for pool in config.pools
-            ),
+            limits=limits_of(config),
+            timer_limits=timer_limits_of(config),
+            pools=pools_of(config),
         ),
-        options=Options(
-            on_error=OnError(config.policy.on_error),
-            on_error_text=config.policy.on_error_text,
-            on_limit={
-                name: OnError(action)
-                for name in ("deadline", "instructions", "memory")
-                if (action := getattr(config.limits, f"on_{name}")) != "on_error"
-            },
-            again_interval=config.policy.again_interval,
-            again_limit=config.policy.again_limit,
-        ),
+        options=options_of(config),
         services=services,
         peer_context=config.connection_context,
         is_shadow=_shadow(config.shadow),
         all_shadow=config.shadow.enabled,
         print_line=print_line,
         observe=observe,
+    )
+
+
+def adjust(engine: Engine, config: Config) -> None:
+    """Let an engine run by what config.live.LIVE names of another configuration; open sessions keep their policy."""
+    logging.getLogger().setLevel(config.log.level.upper())
+    host = engine.host
+    here = host.bridge.here
+    host.tasks.limits, host.timers.limits = limits_of(config), timer_limits_of(config)
+    host.pools.change(pools_of(config), host.tasks.limits.instructions)
+    engine.setup = dataclasses.replace(engine.setup, options=options_of(config))
+    here.services = dataclasses.replace(here.services, dns_timeout=config.dns.timeout)
+
+
+def limits_of(config: Config) -> Limits:
+    """What a hook may use."""
+    return Limits(config.lua.instructions or _UNLIMITED, config.lua.deadline or math.inf)
+
+
+def timer_limits_of(config: Config) -> Limits:
+    """What a call of a timer may use."""
+    return Limits(config.lua.instructions or _UNLIMITED, config.timers.deadline or math.inf)
+
+
+def pools_of(config: Config) -> tuple[PoolSettings, ...]:
+    """The pools besides Momentum's own."""
+    return tuple(
+        PoolSettings(pool.name, pool.concurrency, pool.backlog, pool.deadline or math.inf) for pool in config.pools
+    )
+
+
+def options_of(config: Config) -> Options:
+    """How sessions decide where no script does."""
+    return Options(
+        on_error=OnError(config.policy.on_error),
+        on_error_text=config.policy.on_error_text,
+        on_limit={
+            name: OnError(action)
+            for name in ("deadline", "instructions", "memory")
+            if (action := getattr(config.limits, f"on_{name}")) != "on_error"
+        },
+        again_interval=config.policy.again_interval,
+        again_limit=config.policy.again_limit,
     )
 
 

@@ -14,11 +14,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lumilter.config import Config
+from lumilter.config import Config, live
 from lumilter.daemon import log as logs
 from lumilter.daemon import systemd
 from lumilter.daemon.backoff import Backoff
@@ -65,6 +65,8 @@ class Worker:
     process: dict[str, Any] = field(default_factory=dict)
     """What it last said of itself: rss, lua_memory (bytes), sessions, messages."""
     killed_for: str = ""
+    commands: Sequence[str] = ()
+    """Console commands that its scripts registered."""
 
 
 @dataclass(eq=False, slots=True)
@@ -103,6 +105,10 @@ class Supervisor:
         """Called when new scripts serve."""
         self.on_message: Callable[[Worker, dict[str, Any]], None] = lambda worker, message: None
         """Called with what a worker says that does not concern the supervisor itself."""
+        self.on_end: Callable[[Worker], None] = lambda worker: None
+        """Called when a worker has ended."""
+        self.changes: list[Sequence[str]] = []
+        """What was set since the configuration was read."""
         self.abandon: list[Callable[[], None]] = []
         """Called in a forked worker: close what is not its own."""
         self.timekeeper = Timekeeper()
@@ -197,6 +203,13 @@ class Supervisor:
         old = self.current()
         self.ledger.own.add("worker_restarts", ("asked",), len(old))
         self._begin(self.config, self._listener, [w.index for w in old], old, lambda problem, _: done(problem))
+
+    def configure(self, words: Sequence[str]) -> live.Found:
+        """Change a key until the configuration is read again; the workers are for the caller. Raises LumilterError."""
+        self.config, found = live.changed(self.config, words)
+        self.changes.append(words)
+        logging.getLogger().setLevel(self.config.log.level.upper())
+        return found
 
     def current(self) -> list[Worker]:
         """The workers that take new sessions."""
@@ -302,6 +315,7 @@ class Supervisor:
             self._listener.socket.close()
         self.config, self._listener, self.generation = change.config, change.listener, change.generation
         self.ledger.generation = change.generation
+        self.changes.clear()
         self.loaded = time.time()
         logs.configure(self.config.log)
         log.info(
@@ -368,6 +382,7 @@ class Supervisor:
             worker.process = message["beat"]["process"]
             self.ledger.heard(worker, worker.index, worker.state, message["beat"]["figures"])
         if "loaded" in message:
+            worker.commands = message["loaded"]["commands"]
             self._loaded(worker, message["loaded"]["modules"])
         elif "ready" in message:
             self._ready(worker)
@@ -419,6 +434,7 @@ class Supervisor:
             if self.stopping:
                 self._status = 1
         self.ledger.gone(worker)
+        self.on_end(worker)
         self._keep_time()
         if self._change and worker in self._change.new:
             if self._change.ordered and len(self._change.new) > 1:

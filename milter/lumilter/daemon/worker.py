@@ -8,7 +8,9 @@ The law: it takes orders from nobody but the supervisor at the other end of its 
     {"failed": {...}}  it could not load, it ends {"beat": n}                               say one at once
     {"beat": {...}}    every second or "asked": n {"trace": [...]}, {"record": [...]}       networks of clients
     {"trace": {...}}   what was asked for         {"timers": bool}                          fire them, or no more
-    {"timers": "paused"}  none of them runs
+    {"timers": "paused"}  none of them runs       {"run": {...}}                            a command (console)
+    {"said": {...}}    what that printed          {"set": [...]}                            another value of a key
+    {"set": [...]}     a script set a key
     {"leaving": true}  somebody else told it to end
 """
 
@@ -21,7 +23,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,13 @@ from lumilter.config import Config
 from lumilter.daemon import log as logs
 from lumilter.daemon import observers
 from lumilter.daemon.channel import Channel
+from lumilter.daemon.console import Console
 from lumilter.daemon.engine import Engine
+from lumilter.daemon.live import LiveSettings
 from lumilter.daemon.mail import Mailer
 from lumilter.daemon.metrics import Meter, resident
 from lumilter.daemon.record import Recorder
-from lumilter.daemon.setup import setup_of
+from lumilter.daemon.setup import adjust, setup_of
 from lumilter.daemon.shared_state import open_state, sweep
 from lumilter.daemon.trace import Tracer
 from lumilter.daemon.wires import make_wire
@@ -65,6 +69,8 @@ class Worker:
         self._channel = Channel(self._loop, channel, self._told, lambda channel: self._orphaned())
         self._ready = self._draining = False
         self._ordered: Callable[[Any], None]
+        self._settings: LiveSettings
+        self._console: Console
 
     def run(self) -> int:
         """Serve until the end; the exit status: 1 where sessions were cut, 70 or 78 where nothing could be loaded."""
@@ -77,7 +83,12 @@ class Worker:
             observe = observers.in_order(self._meter.observe, self._tracer.observe, self._recorder.observe)
             state = open_state(self._config, self._directory)
             self._engine = Engine(setup_of(self._config, observe=observe, state=state), self._loop)
-            observers.watch(self._engine, self._loop, self._meter, self._config.log.slow_hook)
+            settings = self._engine.setup.services.settings
+            assert isinstance(settings, LiveSettings)
+            self._settings = settings
+            settings.on_set = self._set_by_script
+            observers.watch(self._engine, self._loop, self._meter, lambda: settings.config.log.slow_hook)
+            self._console = Console(self._engine, self._channel.send)
         except Exception as error:
             return self._failed(error)
         self._loop.call(self._await_order)
@@ -112,7 +123,12 @@ class Worker:
     def _await_order(self, go_on: Callable[[Any], None]) -> None:
         """Until all workers of a change have loaded none of them serves."""
         self._ordered = go_on
-        self._channel.send({"loaded": {"modules": len(self._engine.host.modules)}})
+        host = self._engine.host
+        self._channel.send({"loaded": {"modules": len(host.modules), "commands": host.controls.names()}})
+
+    def _set_by_script(self, words: Sequence[str]) -> None:
+        adjust(self._engine, self._settings.config)
+        self._channel.send({"set": list(words)})
 
     def _serving(self) -> None:
         self._ready = True
@@ -147,6 +163,11 @@ class Worker:
             self._tracer.watch(message["trace"])
         if "record" in message:
             self._recorder.watch(message["record"])
+        if "run" in message:
+            self._console.run(message["run"]["id"], message["run"]["words"])
+        if "set" in message:
+            self._settings.adopt(message["set"])
+            adjust(self._engine, self._settings.config)
         if message.get("timers") is True and not self._draining:
             self._engine.host.timers.activate()
         if message.get("timers") is False:

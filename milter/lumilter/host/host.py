@@ -19,6 +19,7 @@ from lumilter.calls import Here
 from lumilter.errors import ScriptError
 from lumilter.host.bridge import Bridge
 from lumilter.host.closures import Closures
+from lumilter.host.controls import Controls
 from lumilter.host.drive import Drive, HookEnd, RunLua
 from lumilter.host.pool_figures import figures_text
 from lumilter.host.pools import Pools, PoolSettings
@@ -79,6 +80,7 @@ class Host:
         self.closures = Closures(self.tasks, self.bridge)
         self.timers = Timers(loop, self.closures, settings.timer_limits)
         self.pools = Pools(loop, self.closures, settings.limits.instructions, settings.pools, self.tasks.lookups)
+        self.controls = Controls(self.tasks, self.closures)
         self._echo = echo
         self.state.boot.print = self._print
         self.state.boot.pool_figures = self._pool_figures

@@ -128,6 +128,15 @@ class Pools:
         self.scheduler = Pool(loop, -1, PoolSettings("scheduler", 0))
         """Momentum's event loops, which are one here."""
 
+    def change(self, settings: Iterable[PoolSettings], instructions: int) -> None:
+        """Other numbers for pools that are there; no closure that runs is ended."""
+        self._instructions = instructions
+        for each in settings:
+            pool = self.find(each.name)
+            if pool is not None:
+                pool.concurrency, pool.deadline = each.concurrency, each.deadline
+                pool.go_on()
+
     def find(self, which: str | int) -> Pool | None:
         """A pool for closures by its name, in upper or lower case, or by its number."""
         if isinstance(which, int):

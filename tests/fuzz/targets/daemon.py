@@ -90,13 +90,16 @@ def served() -> Iterator[Served]:
         def later(request: Request) -> None:
             loop.post(lambda: request.end(1, request.verb))
 
+        def unknown(request: Request) -> None:
+            request.end(64, request.verb)
+
         def pages(answer: Answer) -> None:
             answer(200, "text/plain", b"x" * 100_000)
 
         def page_later(answer: Answer) -> None:
             loop.post(lambda: answer(503, "text/plain", b"no\n"))
 
-        Control(loop, bind(SocketAddress("unix", str(where / "control"))), {"status": status, "later": later})
+        Control(loop, bind(SocketAddress("unix", str(where / "control"))), {"status": status, "later": later}, unknown)
         Pages(loop, bind(SocketAddress("unix", str(where / "pages"))), {"/metrics": pages, "/health": page_later})
         yield made
 

@@ -8,8 +8,8 @@ What MTAs were seen to do (Postfix 3.7, Sendmail 8.17), and what follows from it
 - A change gives the field its new name in Postfix, the old one stays in Sendmail: only a field of exactly that name,
   capitals included, is changed. An empty new value would be a deletion.
 - Both insert at the top below their own Received, which they don't show us and don't count as a Received: several
-  fields are inserted there last one first, each at index 0. Indices below the top are right in Postfix only; no script
-  function makes any.
+  fields are inserted there last one first, each at index 0. Indices below the top are right in Postfix only, Sendmail
+  puts such a field at the top; of all script functions only msg:raw and msg:raw_replace make any.
 - What comes last is added. Once something was added nothing behind it can be a change. AddHeader means last; Sendmail's
   own "add" goes before the first of the name, so the wire has to say it to Sendmail as an insert past the end.
 `apply` is the model of all this.

@@ -106,7 +106,7 @@ def by_size(rounds: int) -> list[str]:
     for name, call in POLICIES.items():
         policy = f"function mod:validate_data(msg, ac, vctx) {call} end"
         cells = []
-        with served(policy, "[lua]\ninstructions = 0\n") as (daemon, socket):
+        with served(policy, '[lua]\ninstructions = 0\nmax_memory = "1G"\n') as (daemon, socket):
             send(socket, content(1000))
             (worker,) = daemon.workers
             for size in SIZES.values():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email
+import email.policy
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,42 @@ end
     assert b"X-Seen: 1\r\n\r\nHello.\r\n" in raw
     assert b"X-Later" not in raw
     assert b"X-Lumilter-Hops: 1\r\n" in raw
+
+
+NOTIFY = """
+require("msys.rfc3464")
+function mod:validate_data_spool_each_rcpt(msg)
+  msg:code(550, "5.7.1 not wanted")
+  result = msys.rfc3464.send_mdn(msg, msys.core.FAILED)
+  print("sent", result)
+end
+"""
+
+
+def test_a_notification_is_a_report_that_others_read(tmp_path: Path) -> None:
+    mail = Mailbox()
+    assert promised(tmp_path, NOTIFY, mail) == []
+    ((sender, recipients, raw),) = mail.promised
+    assert (sender, recipients) == ("", ["ann@example.org"])
+    report = email.message_from_bytes(raw, policy=email.policy.default)
+    assert report.get_content_type() == "multipart/report"
+    assert report["Auto-Submitted"] == "auto-replied"
+    note, status, headers = report.iter_parts()
+    assert "not wanted" in note.get_content()
+    about, recipient = status.get_payload()
+    assert about["Reporting-MTA"] == "dns; mx.example.com"
+    assert (recipient["Action"], recipient["Status"]) == ("failed", "5.7.1")
+    assert recipient["Final-Recipient"] == "rfc822; bob@example.com"
+    assert headers.get_content_type() == "text/rfc822-headers"
+
+
+@pytest.mark.parametrize(("sender", "down"), [("", False), ("ann@example.org", True)])
+def test_nobody_is_notified(sender: str, down: bool, tmp_path: Path) -> None:
+    """The null sender is never told: that would be how two servers talk for ever."""
+    mail = Mailbox(down=down)
+    services = Services(FixtureResolver({}), hostname="mx.example.com", mail=mail)
+    with policy(tmp_path, MADE + NOTIFY, services=services) as running:
+        running.send(sender=sender)
+        assert running.errors == []
+        assert running.printed == ["sent\t0"]
+    assert mail.promised == []

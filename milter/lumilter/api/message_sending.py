@@ -71,8 +71,8 @@ def build(
     alternatives = sorted((parts or {}).items(), key=lambda item: _ORDER.get(item[0].split(";")[0].strip().lower(), 1))
     inner = [_alternative(kind, _octets(content, "a content")) for kind, content in alternatives]
     outer = [_attachment(each) for each in attachments or []]
-    mixed = _container("multipart/mixed", new_boundary([*inner, *outer]))
-    alternative = _container("multipart/alternative", new_boundary([mixed, *inner, *outer]))
+    mixed = container("multipart/mixed", new_boundary([*inner, *outer]))
+    alternative = container("multipart/alternative", new_boundary([mixed, *inner, *outer]))
     for part in inner:
         mime_edits.insert(alternative, len(alternative.children or ()), part)
     mime_edits.insert(mixed, 0, alternative)
@@ -94,7 +94,8 @@ def build(
     msg.content.body = mixed.body_bytes()
 
 
-def _container(kind: str, boundary: str) -> Part:
+def container(kind: str, boundary: str) -> Part:
+    """A multipart without parts, in no tree."""
     part = made_part("text/plain", b"")
     part.headers.write("Content-Type", f'{kind}; boundary="{boundary}"')
     part.children = []
@@ -164,7 +165,7 @@ def inject(msg: MailMessage, mailfrom: str, rcptto: str, *, here: Here) -> Job |
     it waits in the outbox.
     """
     sender, recipients = _envelope(mailfrom, rcptto)
-    return _promise(msg, sender, recipients, here)
+    return promise(msg, sender, recipients, here)
 
 
 @api("msg:forward", package=PACKAGE, phases=f"{CONTENT}, rcptto, set_binding", blocking=True)
@@ -200,7 +201,7 @@ def forward(
     hops = _hops(msg)
     if hops:
         new.content.headers.write(routing.HOPS.decode(), str(hops))
-    return _promise(new, address, recipients, here)
+    return promise(new, address, recipients, here)
 
 
 def _envelope(sender: str, recipients: str) -> tuple[str, list[str]]:
@@ -213,7 +214,8 @@ def _envelope(sender: str, recipients: str) -> tuple[str, list[str]]:
     return path.address, list(dict.fromkeys(each.address for each in found))
 
 
-def _promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) -> Job | bool:
+def promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) -> Job | bool:
+    """Put a message into the outbox. True at once in shadow, where nothing is sent. Raises LumilterError for a loop."""
     mail = here.services.mail
     origin = here.session.message if here.session is not None else None
     hops = 1 + max(_hops(msg), _hops(origin) if origin is not None else 0)

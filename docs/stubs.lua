@@ -367,6 +367,10 @@ msys.core.EC_MIME_TE_8BIT = 1
 msys.core.EC_MIME_TE_BINARY = 2
 msys.core.EC_MIME_TE_QUOTED_PRINTABLE = 3
 msys.core.EC_MIME_TE_BASE64 = 4
+msys.core.DELAYED = 0
+msys.core.DELIVERED = 1
+msys.core.RELAYED = 2
+msys.core.EXPANDED = 3
 msys.core.ECTP_COMPLETE_CALLBACK = 3
 msys.core.ECTP_COMPLETE_CALLBACK_SCHED = 6
 
@@ -426,6 +430,8 @@ msys.os = {}
 msys.pcre = {}
 
 msys.qp = {}
+
+msys.rfc3464 = {}
 
 msys.spamc = {}
 
@@ -1280,6 +1286,29 @@ function validate_context:pbp_action(code, message) end
 ---@param code any
 ---@param message any
 function validate_context:pbp_disconnect(code, message) end
+
+---The delivery status of a message and its recipient as a table: Reporting-MTA, Final-Recipient, Action, Status...
+---@param msg any
+---@param action any
+function msys.rfc3464.compute_delivery_status(msg, action) end
+
+---The delivery status that an SMTP response means, as lines with CRLF between them, without one at the end.
+---@param response_text any
+function msys.rfc3464.compute_delivery_status_string(response_text) end
+
+---The fields of a notification's delivery status by name, of several recipients the first one's; nil else.
+---@param msg any
+function msys.rfc3464.extract_delivery_status(msg) end
+
+---A notification about the message to its sender, with its header section: a message of the script's own.
+---@param msg any
+---@param action any
+function msys.rfc3464.create_mdn(msg, action) end
+
+---Make a notification and send it, as msg:inject does: 1 once that is promised, else 0 and a line in the log.
+---@param msg any
+---@param action any
+function msys.rfc3464.send_mdn(msg, action) end
 
 ---Ask the scanner of [engines] spamc. What it says is in the message's context variables.
 ---@param msg any

@@ -29,8 +29,8 @@ local function computed(msg)
   check.equal(status["Diagnostic-Code"], "smtp; 550 5.1.1 no such user")
   check.equal(type(status["Last-Attempt-Date"]), "string")
   local others = {
-    [core.DELAYED] = { "delayed", "4.0.0" }, [core.DELIVERED] = { "delivered", "2.0.0" },
-    [core.RELAYED] = { "relayed", "2.0.0" }, [core.EXPANDED] = { "expanded", "2.0.0" },
+    [msys.core.DELAYED] = { "delayed", "4.0.0" }, [msys.core.DELIVERED] = { "delivered", "2.0.0" },
+    [msys.core.RELAYED] = { "relayed", "2.0.0" }, [msys.core.EXPANDED] = { "expanded", "2.0.0" },
   }
   for action, wanted in pairs(others) do
     local found = rfc3464.compute_delivery_status(msg, action)

@@ -6,6 +6,7 @@ The law: as in `setup`, whose part this is: every key that matters is read here,
 from __future__ import annotations
 
 from lumilter.adapters.scanners.kinds import KINDS, Special
+from lumilter.adapters.scanners.offline import Offline
 from lumilter.adapters.scanners.scanner import Scanner, Terms
 from lumilter.adapters.scanners.service import Antivirus, Scanners
 from lumilter.config import Config
@@ -15,11 +16,11 @@ from lumilter.host.host import Script
 from lumilter.resources import lua_dir
 
 
-def scanners_of(config: Config) -> Scanners:
-    """The scanners of a configuration; nothing is connected yet."""
+def scanners_of(config: Config, offline: bool = False) -> Scanners:
+    """The scanners of a configuration; nothing is connected yet. offline: nor will be."""
     settings, engines = config.antivirus, config.engines
     return Scanners(
-        by_name={table.name: _scanner(table) for table in config.scanners},
+        by_name={table.name: _scanner(table, offline) for table in config.scanners},
         antivirus=Antivirus(
             engines=settings.engines or tuple(table.name for table in config.scanners if table.kind in ANTIVIRUS),
             action=settings.action,
@@ -46,7 +47,7 @@ def own_scripts(config: Config) -> list[Script]:
     return [Script("[antivirus]", str(lua_dir() / "lumilter" / "antivirus.lua"))]
 
 
-def _scanner(table: Table) -> Scanner:
+def _scanner(table: Table, offline: bool) -> Scanner:
     special = Special(
         service=table.service,
         method=table.method,
@@ -68,4 +69,5 @@ def _scanner(table: Table) -> Scanner:
         pause=table.pause,
     )
     servers = table.servers or ((USUAL[table.kind],) if table.kind in USUAL else ("",))
-    return Scanner(table.name, KINDS[table.kind](special), servers, terms)
+    engine = KINDS[table.kind](special)
+    return Scanner(table.name, Offline(engine) if offline else engine, servers, terms)

@@ -52,7 +52,7 @@ def setup_of(
 ) -> Setup:
     """The Setup for a configuration. resolver, mail, web: instead of the configured servers. state: None is in memory.
 
-    offline: no datasource reaches the network or changes a file.
+    offline: no datasource reaches the network or changes a file, no scanner is asked.
     """
     lua, dns, pcre = config.lua, config.dns, config.pcre
     hostname = socket.gethostname().lower()
@@ -67,7 +67,7 @@ def setup_of(
         files=files.Files(files.Limits(config.files.max_read)),
         datasources=datasources_of(config.datasources, web, offline),
         state=state or State(rules=rules_of(config)),
-        scanners=scanners_of(config),
+        scanners=scanners_of(config, offline),
         signatures=signatures_of(config, offline),
         routing=routing_of(config),
         settings=LiveSettings(config),

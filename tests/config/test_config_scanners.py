@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from lumilter.adapters.scanners.scanner import Terms
 from lumilter.config import load
 from lumilter.daemon.scanning import scanners_of
 from lumilter.errors import ConfigError
+from support.pages import DOCS
 
 SCANNER = '[[scanner]]\nname = "av"\nkind = "clamd"\n'
 
@@ -100,3 +102,14 @@ minimum_score = 80
 def test_the_antivirus_engines_are_those_that_are_named(tmp_path: Path) -> None:
     text = SCANNER + SCANNER.replace("av", "other") + '[antivirus]\nengines = ["other"]\n'
     assert [each.name for each in scanners_of(load(written(tmp_path, text))).engines] == ["other"]
+
+
+def test_the_configurations_of_the_page(tmp_path: Path) -> None:
+    """docs/scanners.md: its tables, all together."""
+    blocks = re.findall(r"^```toml\n(.*?)^```", (DOCS / "scanners.md").read_text(), re.MULTILINE | re.DOTALL)
+    made = scanners_of(load(written(tmp_path, "\n".join(blocks))))
+    assert set(made.by_name) == {"clamav", "rspamd", "clamscan"}
+    assert [each.name for each in made.engines] == ["clamav"]
+    served = made.serving("brightmail")
+    assert served is not None
+    assert served.kind == "rspamd"

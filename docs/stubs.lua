@@ -443,6 +443,12 @@ msys.timer = {}
 
 msys.validate = {}
 
+msys.validate.dk = {}
+
+msys.validate.dkim = {}
+
+msys.validate.openarc = {}
+
 msys.validate.opendkim = {}
 
 opendkim = {}
@@ -1386,6 +1392,17 @@ function timer:stop() end
 ---The name that it was made with; nil without one.
 function timer:name() end
 
+---The domain of the address in Sender, else in From; nil where there is none.
+---@param msg any
+---@param ctx any
+function msys.validate.dk.get_responsible_domain(msg, ctx) end
+
+---Sign the message when it leaves, after every other change. True, or nil and why not.
+---@param msg any
+---@param ctx any
+---@param options any
+function msys.validate.dk.sign(msg, ctx, options) end
+
 ---Check every DKIM signature of the message as it stands. A DKIM handle, and the message's DKIM_STAT.
 ---@param m any
 function msys.validate.opendkim.verify(m) end
@@ -1442,6 +1459,55 @@ function msys.validate.opendkim.get_sig_signalg(dkim_sig) end
 ---@param vctx any
 ---@param options? any
 function msys.validate.opendkim.sign(msg, vctx, options) end
+
+---As msys.validate.opendkim.sign, but a name in headerlist is one field, or says that there is none.
+---@param msg any
+---@param vctx any
+---@param options? any
+function msys.validate.dkim.sign(msg, vctx, options) end
+
+---The domain of the address in Sender, else in From; nil where there is none.
+---@param msg? any
+---@param ctx? any
+function msys.validate.dkim.get_responsible_domain(msg, ctx) end
+
+---The domains whose signatures on the message are good.
+---@param msg? any
+---@param ctx? any
+function msys.validate.dkim.get_domains(msg, ctx) end
+
+---How many signatures the message has, and their results, for verify_results_get_item.
+---@param vctx? any
+function msys.validate.dkim.get_verify_results(vctx) end
+
+---How many results there are.
+---@param results? any
+function msys.validate.dkim.verify_results_get_count(results) end
+
+---A result, from 0 for the topmost signature: a table with status, diagnostic, domain, selector, identity,
+---@param results? any
+---@param index_value? any
+function msys.validate.dkim.verify_results_get_item(results, index_value) end
+
+---A result's status as Authentication-Results has it: pass, fail, none, temperror, permerror.
+---@param status? any
+function msys.validate.dkim.verify_status_to_string(status) end
+
+---Check the chain of the message as it stands: "none", "pass" or "fail", in the context variable arc_cv too.
+---@param msg any
+function msys.validate.openarc.verify(msg) end
+
+---Add a set to the chain when the message leaves, after every other change.
+---@param msg any
+---@param options any
+---@param ar? any
+function msys.validate.openarc.sign(msg, options, ar) end
+
+---The same as msys.validate.openarc.sign.
+---@param msg any
+---@param options any
+---@param ar? any
+function msys.validate.openarc.seal(msg, options, ar) end
 
 ---The document behind a text, or nil and what is wrong with it.
 ---@param strxml any

@@ -18,7 +18,7 @@ from lumilter.adapters.dns import FixtureResolver, Lookup, Resolver
 from lumilter.adapters.signatures import codes
 from lumilter.adapters.signatures.keys import Refused, of_records
 from lumilter.adapters.signatures.verification import TOO_MANY, Rules, Signature, Verified, verify
-from support import opendkim, rfc8463
+from support import opendkim, rfc6376, rfc8463
 from support.dns_server import DnsServer, reply
 from support.mail_keys import MailKey, rsa_key
 from support.opendkim import mail_dkim_sign
@@ -72,6 +72,11 @@ def test_the_example_of_rfc_8463() -> None:
         ("rsa-sha256", 1024, True),
     ]
     assert found.status == codes.OK
+
+
+def test_the_example_of_rfc_6376() -> None:
+    signature = one(rfc6376.MESSAGE, FixtureResolver(rfc6376.KEYS))
+    assert (signature.error, signature.identity) == ("no signature error", "joe@football.example.com")
 
 
 @pytest.mark.parametrize("canons", CANONS)

@@ -9,7 +9,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
-from fuzz import hostile
+from fuzz import hostile, hostile_signatures
 from fuzz.growth import Growth
 from fuzz.target import Target
 
@@ -20,4 +20,4 @@ _MODULES = [
 TARGETS: dict[str, Target] = {
     each.name: each for module in _MODULES for each in vars(module).values() if isinstance(each, Target)
 }
-GROWTHS: dict[str, Growth] = {each.name: each for each in hostile.GROWTHS}
+GROWTHS: dict[str, Growth] = {each.name: each for each in (*hostile.GROWTHS, *hostile_signatures.GROWTHS)}

@@ -123,7 +123,7 @@ def mail_dkim_sign(message: bytes, directory: Path, key: MailKey, algorithm: str
             Selector => "s", KeyFile => $ARGV[0]);
         $signer->PRINT($text); $signer->CLOSE; print $signer->signature->as_string;
     """
-    made = _perl(program, message, str(directory / "key.pem"), algorithm, method)
+    made = perl(program, message, str(directory / "key.pem"), algorithm, method)
     return _signed(re.sub(rb"^DKIM-Signature:", b"", made), message)
 
 
@@ -141,10 +141,10 @@ def mail_dkim_verify(message: bytes, keys: Mapping[str, str]) -> list[str]:
         print join("\\n", map { $_->result_detail } $v->signatures);
     """
     flat = [part for pair in keys.items() for part in pair]
-    return _perl(program, message, *flat).decode().splitlines()
+    return perl(program, message, *flat).decode().splitlines()
 
 
-def _perl(program: str, message: bytes, *arguments: str) -> bytes:
+def perl(program: str, message: bytes, *arguments: str) -> bytes:
     done = subprocess.run(["perl", "-e", program, *arguments], input=message, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+from lumilter.adapters.signatures import results
 from lumilter.adapters.signatures.content import Content
 from lumilter.adapters.signatures.service import Signatures
 from lumilter.api.extended_message import addresses_in
-from lumilter.session.headers import HeaderList
+from lumilter.session.headers import Header, HeaderList
 from lumilter.session.mail import MailMessage
 from lumilter.session.message import Message
 
@@ -40,3 +41,25 @@ def configured_seals(message: MailMessage, signatures: Signatures) -> Sequence[H
     return signatures.configured(
         responsible_domain(message.content.headers), lambda name: free or name in conn or name in mess
     )
+
+
+def our_results(headers: HeaderList, ident: str) -> str:
+    """What the message's topmost Authentication-Results of ours says, identifier and all; "" without one."""
+    field = _ours(headers, ident)
+    return field.unfolded.decode("utf-8", "surrogateescape") if field is not None else ""
+
+
+def add_result(headers: HeaderList, ident: str, text: str) -> None:
+    """Say one more thing in the message's Authentication-Results of ours, or in one that is put before all fields."""
+    field = _ours(headers, ident)
+    if field is None:
+        headers.put_first([Header(results.NAME, f" {ident};\n\t{text}".encode("ascii", "replace"))])
+        return
+    kept = field.value.rstrip(b" \t\n;").removesuffix(b"; none")
+    headers.exchange(field, Header(field.name, kept + b";\n\t" + text.encode("ascii", "replace")))
+
+
+def _ours(headers: HeaderList, ident: str) -> Header | None:
+    found = list(headers)
+    places = results.claimed([(header.name, header.value) for header in found], ident)
+    return found[places[0]] if places else None

@@ -151,7 +151,7 @@ def asked_for(msg: MailMessage | None, options: dict[str, Any] | None, here: Her
 
     def run(deadline: float) -> bool:
         try:
-            signatures.check(seal)
+            signatures.ready(seal)
         except SignatureError as error:
             log.error("a message will not be signed: %s", error)
             raise LookupFailed(str(error)) from None

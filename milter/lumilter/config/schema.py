@@ -39,6 +39,7 @@ from lumilter.config.kinds import (
     optional,
     seconds,
 )
+from lumilter.config.sections.authentication import Authentication, Spf
 from lumilter.config.sections.datasources import Datasource
 from lumilter.config.sections.files import Files
 from lumilter.config.sections.http import Http
@@ -440,6 +441,8 @@ class Config:
     http: Http = table(Http)
     dkim: Dkim = table(Dkim)
     files: Files = table(Files)
+    spf: Spf = table(Spf)
+    authentication: Authentication = table(Authentication)
     log: Log = table(Log)
     control: Control = table(Control)
     metrics: Metrics = table(Metrics)

@@ -21,6 +21,7 @@ from lumilter.host.host import Host, LuaSettings, Script
 from lumilter.loop import Loop
 from lumilter.services import Services
 from lumilter.session import phases, shadow
+from lumilter.session.checking import Checking
 from lumilter.session.events import (
     CONTINUE,
     Action,
@@ -54,9 +55,9 @@ Observer = Callable[[Session, Event, Outcome], None]
 class Setup:
     """Everything an engine is made of.
 
-    peer_context: the configured connection variables for a client's address. print_line: gets each printed line.
-    is_shadow: whether a client's sessions are in shadow (session.shadow); None where none ever is. all_shadow: whether
-    everybody's are. observe: is told what would have been answered.
+    peer_context: the configured connection variables for a client's address. checking: what is found out about senders.
+    print_line: gets each printed line. is_shadow: whether a client's sessions are in shadow (session.shadow); None
+    where none ever is. all_shadow: whether everybody's are. observe: is told what would have been answered.
     """
 
     scripts: Sequence[Script]
@@ -64,6 +65,7 @@ class Setup:
     options: Options = field(default_factory=Options)
     services: Services = field(default_factory=Services)
     peer_context: Callable[[str], Mapping[str, str]] = lambda address: {}
+    checking: Checking = field(default_factory=Checking)
     is_shadow: Callable[[str], bool] | None = None
     all_shadow: bool = False
     print_line: Callable[[Here, str], None] = lambda here, text: None
@@ -108,7 +110,8 @@ class Engine:
         replies = frozenset(
             name for event, name in names.items() if any(hook.name in defined for hook in phases.BY_EVENT[event])
         )
-        if self.setup.services.signatures.signs:
+        signatures = self.setup.services.signatures
+        if signatures.signs or signatures.methods is not None:
             replies |= {"message"}
         content = "message" in replies
         envelope = bool(replies & {"mail", "rcpt", "data"})
@@ -129,11 +132,13 @@ class Engine:
             return configured_seals(message, signatures)
 
         if setup.is_shadow is None:
-            session = Session(modules, setup.options, new_id, setup.peer_context, routing, remembers, sealing)
+            session = Session(
+                modules, setup.options, new_id, setup.peer_context, routing, remembers, sealing, setup.checking
+            )
         else:
             session = ShadowSession(
                 modules, setup.options, new_id, setup.peer_context, setup.is_shadow, routing, remembers,
-                sealing,
+                sealing, setup.checking,
             )  # fmt: skip
         self.sessions.add(session)
         return Conversation(self, session)

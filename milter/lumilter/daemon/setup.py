@@ -26,7 +26,7 @@ from lumilter.daemon.live import LiveSettings
 from lumilter.daemon.mail import Mailer
 from lumilter.daemon.scanning import own_scripts, scanners_of
 from lumilter.daemon.shared_state import rules_of
-from lumilter.daemon.signatures import signatures_of
+from lumilter.daemon.signatures import checking_of, signatures_of
 from lumilter.daemon.trace import is_of
 from lumilter.host.host import LuaSettings, Script
 from lumilter.host.pools import PoolSettings
@@ -92,6 +92,7 @@ def setup_of(
         options=options_of(config),
         services=services,
         peer_context=config.connection_context,
+        checking=checking_of(config),
         is_shadow=_shadow(config.shadow),
         all_shadow=config.shadow.enabled,
         print_line=print_line,

@@ -5,21 +5,25 @@ The law: what is wrong with a key is found at start where that can be, not when 
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 from lumilter.adapters.signatures.errors import KeyUnreadable
 from lumilter.adapters.signatures.service import Signatures
 from lumilter.config import Config
 from lumilter.errors import ConfigError
+from lumilter.session.checking import Checking
 
 if TYPE_CHECKING:
+    from lumilter.adapters.signatures.authentication import Methods
     from lumilter.adapters.signatures.options import Signing
     from lumilter.adapters.signatures.verification import Rules
 
 
 def signatures_of(config: Config, offline: bool = False) -> Signatures:
     """The service. offline: keys may be out of reach. Raises ConfigError."""
-    dkim, domains = config.dkim, config.dkim_domains
+    dkim, domains, spf, checks = config.dkim, config.dkim_domains, config.spf, config.authentication
+    ident = checks.authserv_id or socket.gethostname().lower()
     signs = bool(dkim.key or dkim.selector or domains)
     names = [domain.domain.lower() for domain in domains]
     for name in names:
@@ -67,10 +71,40 @@ def signatures_of(config: Config, offline: bool = False) -> Signatures:
             },
         )
 
-    made = Signatures(rules, signing if signs else None, unsigned=dkim.on_error == "accept")
+    def methods() -> Methods:
+        from lumilter.adapters.signatures.authentication import Methods, SpfRules
+
+        own = None
+        if spf.enabled:
+            texts = {
+                "fail": spf.fail_fallback_string,
+                "softfail": spf.softfail_fallback_string,
+                "nxdomain": spf.nxdomain_override_string,
+                "temperror": spf.temperror_override_string,
+            }
+            own = SpfRules(
+                spf.default_rule, spf.add_headers, spf.add_authentication_results, spf.context_variable, texts
+            )
+        return Methods(ident, own, checks.dkim, checks.dmarc, checks.domainkeys, checks.timeout)
+
+    made = Signatures(
+        rules,
+        signing if signs else None,
+        unsigned=dkim.on_error == "accept",
+        methods=methods if checking_of(config) != Checking() else None,
+    )
     if signs and not offline:
         _read(made, config)
     return made
+
+
+def checking_of(config: Config) -> Checking:
+    """What sessions have checked, and when."""
+    spf, checks = config.spf, config.authentication
+    sender = spf.enabled or checks.dmarc
+    if not sender and not checks.dkim and not checks.domainkeys:
+        return Checking()
+    return Checking(("rcpt" if spf.delay_check else "mail") if sender else "", True, checks.unless)
 
 
 def _read(made: Signatures, config: Config) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from lumilter.calls import Here
 from lumilter.errors import ScriptError, SplitError
-from lumilter.host import mailing, sealing
+from lumilter.host import checking, mailing, sealing
+from lumilter.session.checking import Check, Checked
 from lumilter.session.sealing import Seal, Sealed, SealError
 from lumilter.session.session import Session
 from lumilter.session.steps import HookDone, Pause, Recall, Recalled, Request, RunHook, Send
@@ -84,6 +85,9 @@ class Drive:
             assert self._session is not None
             mailing.perform(host, request, self._session, self._performed)
             return
+        if isinstance(request, Check):
+            checking.perform(host, request, self._performed)
+            return
         if isinstance(request, Seal):
             assert self._session is not None
             sealing.perform(host, request, self._session, self._performed)
@@ -97,8 +101,8 @@ class Drive:
             here = Here(request.hook.phase, request.module.name, self._session)
         host.tasks.start(begin, here, self._done, self._failed, self._waited)
 
-    def _performed(self, answer: Recalled | Sealed | SplitError | SealError | None) -> None:
-        """What was asked of the mailer, or to be signed."""
+    def _performed(self, answer: Recalled | Sealed | Checked | SplitError | SealError | None) -> None:
+        """What was asked of the mailer, to be signed, or about a sender."""
         failed = isinstance(answer, SplitError | SealError)
         self.go_on(self._steps.throw if failed else self._steps.send, answer)
 

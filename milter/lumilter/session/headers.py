@@ -11,7 +11,7 @@ Source: manual, `msg:header`; RFC 5322 2.2 for names, folding and the limit of a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lumilter.errors import LumilterError
@@ -146,6 +146,15 @@ class HeaderList:
     def prepend(self, name: str, values: Sequence[str]) -> None:
         """Add fields before all others, in the order given."""
         self._fields = [*_made(name, values), *self._fields]
+
+    def take_out(self, positions: Collection[int]) -> None:
+        """Remove the fields at these positions."""
+        if positions:
+            self._fields = [field for at, field in enumerate(self._fields) if at not in positions]
+
+    def exchange(self, old: Header, new: Header) -> None:
+        """Put a field in another one's place."""
+        self._fields = [new if field is old else field for field in self._fields]
 
     def put_first(self, fields: Sequence[Header]) -> None:
         """Add ready fields before all others."""

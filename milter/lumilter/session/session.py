@@ -14,6 +14,7 @@ from lumilter.errors import ScriptError, SplitError
 from lumilter.session import context, phases, routing, verdict
 from lumilter.session.address import Path
 from lumilter.session.buffers import Buffer
+from lumilter.session.checking import Check, Checking, about, checked
 from lumilter.session.diff import content_edits
 from lumilter.session.events import (
     CONTINUE,
@@ -61,7 +62,8 @@ class Session(Running):
 
     modules: in the order in which they were registered. new_id: makes Momentum-style identifiers. peer_context: the
     configured connection variables for a client address. remembers: whether any recipient's message is remembered as
-    sent (steps.Recall). sealing: what the configuration signs a message with, beside what scripts do.
+    sent (steps.Recall). sealing: what the configuration signs a message with, beside what scripts do. checking:
+    what is found out about senders before scripts run.
     """
 
     def __init__(
@@ -73,12 +75,14 @@ class Session(Running):
         routing: Routing = Routing(),  # noqa: B008 (immutable)
         remembers: Callable[[], bool] = lambda: False,
         sealing: Callable[[MailMessage], Sequence[Hashable]] = lambda message: (),
+        checking: Checking = Checking(),  # noqa: B008 (immutable)
     ) -> None:
         super().__init__(modules, options, new_id(), routing)
         self.new_id = new_id
         self.peer_context = peer_context
         self.remembers = remembers
         self.sealing = sealing
+        self.checking = checking
         self.helo = ""
         self.client_name = ""
         self.messages: list[MailMessage] = []
@@ -92,6 +96,9 @@ class Session(Running):
         self.envelope = Envelope()
         self.shadow = False
         """The MTA is told to go on whatever is decided (session.shadow)."""
+        self._found: object = None
+        """What was found out about the running transaction's sender."""
+        self._checked = False
 
     @property
     def message(self) -> MailMessage | None:
@@ -145,6 +152,7 @@ class Session(Running):
                 context.greeted(self.vctx.conn, event)
             case Mail():
                 text = self._mail(event)
+                yield from self._check_sender("mail")
             case Rcpt():
                 path = Path.parse(event.address)
                 text = path.address
@@ -153,6 +161,7 @@ class Session(Running):
                 context.recipient(self.vctx.mess, path)
                 if self.message:
                     self.message.content.rcptto = text
+                yield from self._check_sender("rcpt")
             case Data():
                 self._first_recipient()
                 if not self.recipients.wanted:  # all were dropped silently: scripts rely on a list with a first node
@@ -180,6 +189,7 @@ class Session(Running):
         context.authenticated(self.vctx.conn, self.macros)
         context.sender(self.vctx, path)
         self.ac.message = new_message(self.new_id(), self.ac, path)
+        self._found, self._checked = None, False
         self.envelope = Envelope(self.ac.message.id, path.address)
         return path.address
 
@@ -228,6 +238,7 @@ class Session(Running):
         message.content.headers = received.copy()
         message.content.headers.delete(routing.HEADER.decode())  # a client's own must not be obeyed
         message.content.body = event.body
+        yield from self._check_message(message)
         self.messages, self.sent = [], []
         addresses = tuple(_canonical(recipient.received) for recipient in self.recipients.received)
         self.envelope = replace(self.envelope, recipients=addresses)
@@ -258,6 +269,23 @@ class Session(Running):
         except SealError as error:
             self.trace.errors.append(error)
             return verdict.of_seal(error)
+
+    def _check_sender(self, command: str) -> Generator[Request, Answer, None]:
+        """Find out about the sender, once in a transaction, at the command that is configured."""
+        if command != self.checking.sender or self._checked or not self._is_checked():
+            return
+        self._checked = True
+        question = Check(self.ac.remote.address, self.helo, self.envelope.sender)
+        self._found = yield from checked(question, self.vctx.mess)
+
+    def _check_message(self, message: MailMessage) -> Generator[Request, Answer, None]:
+        if self.checking.message and self._is_checked():
+            client, sender = self.ac.remote.address, self.envelope.sender
+            question = about(message.content, client, self.helo, sender, self._found)
+            self._found = yield from checked(question, self.vctx.mess)
+
+    def _is_checked(self) -> bool:
+        return self.checking.wanted(self.vctx.conn, self.vctx.mess)
 
     def _each_recipient(
         self, message: MailMessage, members: list[tuple[Recipient, MailMessage]]

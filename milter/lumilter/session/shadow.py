@@ -20,6 +20,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lumilter.session.address import Path
+from lumilter.session.checking import Checking
 from lumilter.session.events import (
     CONTINUE,
     Abort,
@@ -110,8 +111,9 @@ class ShadowSession(Session):
         routing: Routing = Routing(),  # noqa: B008 (immutable)
         remembers: Callable[[], bool] = lambda: False,
         sealing: Callable[[MailMessage], Sequence[Hashable]] = lambda message: (),
+        checking: Checking = Checking(),  # noqa: B008 (immutable)
     ) -> None:
-        super().__init__(modules, options, new_id, peer_context, routing, remembers, sealing)
+        super().__init__(modules, options, new_id, peer_context, routing, remembers, sealing, checking)
         self.would_be = CONTINUE
         """What the last event would have been answered; what it was answered, where the client is not in shadow."""
         self._is_shadow = is_shadow

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from lumilter.errors import ScriptError, SplitError
+from lumilter.session.checking import Check, Checked
 from lumilter.session.events import Outcome
 from lumilter.session.phases import Hook
 from lumilter.session.sealing import Seal, Sealed, SealError
@@ -72,8 +73,8 @@ class Send:
     messages: tuple[Outgoing, ...]
 
 
-Request = RunHook | Pause | Recall | Send | Seal
-Answer = HookDone | Recalled | Sealed | None
+Request = RunHook | Pause | Recall | Send | Seal | Check
+Answer = HookDone | Recalled | Sealed | Checked | None
 Steps = Generator[Request, Answer, Outcome]
 """What `Session.handle` returns."""
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from lumilter.adapters.dns import Lookup
 from lumilter.adapters.signatures import codes
-from lumilter.errors import LookupFailed
+from lumilter.errors import LookupFailed, LumilterError
 
 MAX_RECORD = 16_384
 """Bytes of a key record; one of 16,384 bits takes 2,800. Longer ones are taken for corrupt."""
@@ -24,7 +24,7 @@ MAX_BITS = 16_384
 MAX_TAGS = 100
 
 
-class Refused(Exception):
+class Refused(LumilterError):
     """Why a signature or its key can't be used: a text of codes.ERRORS."""
 
     def __init__(self, reason: str) -> None:
@@ -102,7 +102,7 @@ def of_records(records: tuple[str, ...]) -> PublicKey:
     candidates = [text for text in records if "p=" in text or "p =" in text] or list(records)
     if len(candidates) > 1:
         raise Refused("multiple keys found")
-    found = _read(candidates[0].encode("utf-8", "surrogateescape")) if candidates else "key not found in DNS"
+    found = _read(candidates[0].encode("utf-8", "surrogatepass")) if candidates else "key not found in DNS"
     if isinstance(found, str):
         raise Refused(found)
     return found

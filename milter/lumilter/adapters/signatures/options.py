@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lumilter.adapters.signatures.domainkeys import DomainKeysSeal
 from lumilter.adapters.signatures.errors import SignatureError
 from lumilter.adapters.signatures.fields import names_of
 from lumilter.adapters.signatures.signing import DkimSeal, KeySource
@@ -97,6 +98,22 @@ class Signing:
         if not buffer and not file:
             raise SignatureError("no key: give options.keyfile or options.keybuf, or set [dkim] key")
         return self._seal(options, responsible, own, KeySource(file, buffer), strict)
+
+    def of_domainkeys(self, options: Mapping[Any, Any], responsible: str) -> DomainKeysSeal:
+        """What a script asks for. Raises SignatureError."""
+        own, general = self.domains.get(responsible, ForDomain()), self.general
+        buffer = _text(options, "keybuf")
+        file = "" if buffer else _text(options, "keyfile") or own.key or general.key
+        domain = _text(options, "base_domain") or own.base_domain or responsible
+        selector = _text(options, "selector") or own.selector or general.selector
+        canon = _text(options, "canon").lower() or "nofws"
+        if not buffer and not file:
+            raise SignatureError("no key: give options.keyfile or options.keybuf, or set [dkim] key")
+        if not domain or not selector or not (domain + selector).isascii():
+            raise SignatureError("base_domain and selector are needed, in ASCII")
+        if canon not in ("nofws", "simple"):
+            raise SignatureError(f'canon is "nofws" or "simple", not {canon!r}')
+        return DomainKeysSeal(domain.lower(), selector, KeySource(file, buffer), responsible or domain.lower(), canon)
 
     def _seal(
         self, options: Mapping[Any, Any], responsible: str, own: ForDomain, key: KeySource, strict: bool

@@ -14,8 +14,11 @@ from lumilter.adapters.dns import Lookup
 from lumilter.adapters.signatures.errors import SignatureError
 
 if TYPE_CHECKING:
+    from lumilter.adapters.signatures.authentication import Found, Methods
     from lumilter.adapters.signatures.canonical import Buffer
+    from lumilter.adapters.signatures.chain import Chain
     from lumilter.adapters.signatures.content import Content, Field
+    from lumilter.adapters.signatures.domainkeys import DomainKeysSeal
     from lumilter.adapters.signatures.options import Signing
     from lumilter.adapters.signatures.private_keys import KeyRing
     from lumilter.adapters.signatures.signing import DkimSeal
@@ -27,7 +30,8 @@ log = logging.getLogger("lumilter.signatures")
 class Signatures:
     """rules: what counts as a good signature. signing: what is signed; None is nothing without a script.
 
-    unsigned: mail that can't be signed as it is configured leaves as it is.
+    unsigned: mail that can't be signed as it is configured leaves as it is. methods: what is checked of all mail; None
+    is nothing.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Signatures:
         rules: Callable[[], Rules] | None = None,
         signing: Callable[[], Signing] | None = None,
         unsigned: bool = False,
+        methods: Callable[[], Methods] | None = None,
     ) -> None:
         self._make_rules = rules
         self._make_signing = signing
@@ -42,6 +47,8 @@ class Signatures:
         self._signing: Signing | None = None
         self._keys: KeyRing | None = None
         self._unsigned = unsigned
+        self._make_methods = methods
+        self._methods: Methods | None = None
 
     @property
     def rules(self) -> Rules:
@@ -83,6 +90,40 @@ class Signatures:
 
         return verification.verify(content, resolver, self.rules, deadline)
 
+    def verify_chain(self, content: Content, resolver: Lookup, deadline: float) -> Chain:
+        """Check the ARC chain of a message."""
+        from lumilter.adapters.signatures import chain
+
+        return chain.verify(content, resolver, self.rules, deadline)
+
+    @property
+    def methods(self) -> Methods | None:
+        """What is checked of all mail."""
+        if self._methods is None and self._make_methods is not None:
+            self._methods = self._make_methods()
+        return self._methods
+
+    def check(
+        self,
+        client: str,
+        helo: str,
+        sender: str,
+        message: tuple[Sequence[Field], Buffer] | None,
+        found: Any,
+        authors: Sequence[str],
+        responsible: str,
+        resolver: Lookup,
+    ) -> Found:
+        """Do what is configured about a sender (message None), or about the message; see authentication."""
+        from lumilter.adapters.signatures import authentication
+
+        methods = self.methods
+        assert methods is not None
+        if message is None:
+            return authentication.check_sender(methods, client, helo, sender, resolver)
+        fields, body = message
+        return authentication.check_message(methods, fields, body, found, authors, responsible, resolver, self.rules)
+
     # --- signing -----------------------------------------------------------------------------------------------------
 
     def configured(self, responsible: str, exists: Callable[[str], bool]) -> Sequence[Hashable]:
@@ -94,7 +135,16 @@ class Signatures:
         """What a script's options ask for. Raises SignatureError."""
         return self.signing.of_script(options, responsible, strict)
 
-    def check(self, seal: DkimSeal) -> None:
+    def asked_domainkeys(self, options: Mapping[Any, Any], responsible: str) -> DomainKeysSeal:
+        """What a script's options ask for. Raises SignatureError."""
+        return self.signing.of_domainkeys(options, responsible)
+
+    @property
+    def ident(self) -> str:
+        """Our name in Authentication-Results, "" where none is configured."""
+        return self.methods.ident if self.methods is not None else ""
+
+    def ready(self, seal: Any) -> None:
         """Read the key of a seal. Raises SignatureError where it can't sign."""
         from lumilter.adapters.signatures.signing import algorithm_for
 
@@ -112,7 +162,7 @@ class Signatures:
         made: list[Field] = []
         now = int(time.time())
         content = Content.of(fields, body)
-        for seal in seals:
+        for seal in sorted(seals, key=lambda each: each.last):  # an ARC set goes over everything
             try:
                 new = seal.fields(content, self.keys, now)
             except SignatureError as error:

@@ -22,7 +22,9 @@ DIGESTS = {"rsa-sha1": "rsa", "rsa-sha256": "rsa", "ed25519-sha256": "ed25519"}
 
 
 class Seal(Protocol):
-    """What signs a message."""
+    """What signs a message. last: after all others."""
+
+    last: bool
 
     def fields(self, content: Content, keys: KeyRing, now: int) -> list[Field]:
         """The fields that go before all others, the topmost first. Raises SignatureError."""
@@ -72,6 +74,7 @@ class DkimSeal:
     lifetime: int = 0
     copy_headers: bool = False
     strict: bool = False
+    last = False
 
     def __post_init__(self) -> None:
         for name, form in (("header_canon", self.header_canon), ("body_canon", self.body_canon)):

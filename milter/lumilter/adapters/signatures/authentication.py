@@ -1,0 +1,124 @@
+"""Everything that the configuration has checked about a message, in the order in which one needs the other.
+
+The law: one deadline for a transaction's part; DNS that is down is a result of each method, never a failure of mail.
+
+Source: manual, modules spf (spf_v1), domainkeys (dk_validate); RFC 8601.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from lumilter.adapters.dns import Lookup
+from lumilter.adapters.signatures import dmarc, domainkeys, results, sender_policy, verification
+from lumilter.adapters.signatures.canonical import Buffer
+from lumilter.adapters.signatures.content import Content, Field
+from lumilter.adapters.signatures.sender_policy import SpfResult
+from lumilter.adapters.signatures.verification import Rules
+
+_DKIM = {0: "pass", 1: "fail", 2: "none", 11: "temperror"}
+
+
+@dataclass(frozen=True, slots=True)
+class SpfRules:
+    """As the module spf_v1 has them. texts: by result, and "nxdomain": what is told where the domain tells nothing."""
+
+    default_rule: str = "?all"
+    add_headers: bool = True
+    add_results: bool = True
+    variable: str = "spf_status"
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """What is checked. ident: our name in Authentication-Results. timeout: seconds for SPF, and for all of a
+    message.
+    """
+
+    ident: str
+    spf: SpfRules | None = None
+    dkim: bool = False
+    dmarc: bool = False
+    domainkeys: bool = False
+    timeout: float = 20.0
+
+
+@dataclass(slots=True)
+class Found:
+    """variables: for scripts. found: SPF's result. removed: positions of fields that must go. fields: new ones."""
+
+    variables: dict[str, str] = field(default_factory=dict)
+    found: SpfResult | None = None
+    removed: set[int] = field(default_factory=set)
+    fields: list[Field] = field(default_factory=list)
+
+
+def check_sender(methods: Methods, client: str, helo: str, sender: str, resolver: Lookup) -> Found:
+    """SPF; nothing for a client without an address."""
+    try:
+        ipaddress.ip_address(client)
+    except ValueError:
+        return Found()
+    rules = methods.spf or SpfRules()
+    until = time.monotonic() + methods.timeout
+    result = sender_policy.check(client, sender, helo, methods.ident, rules.default_rule, resolver, until)
+    if methods.spf is None:
+        return Found(found=result)
+    text = rules.texts.get("nxdomain", "") if result.nxdomain else result.explanation
+    text = text or rules.texts.get(result.result, "")
+    variables = {rules.variable: result.result}
+    if text:
+        variables[f"{rules.variable}_text"] = text
+    return Found(variables, result)
+
+
+def check_message(
+    methods: Methods,
+    fields: Sequence[Field],
+    body: Buffer,
+    spf: SpfResult | None,
+    authors: Sequence[str],
+    responsible: str,
+    resolver: Lookup,
+    rules: Rules,
+) -> Found:
+    """The rest. fields: folded with LF or CRLF. authors: domains in From. responsible: the address in Sender or
+    From.
+    """
+    content = Content.of(fields, body)
+    until = time.monotonic() + methods.timeout
+    made = Found(found=spf)
+    made.removed.update(results.claimed(fields, methods.ident))
+    parts = []
+    if spf is not None and methods.spf is not None:
+        if methods.spf.add_headers:
+            made.fields.append((b"Received-SPF", b" " + sender_policy.received_spf(spf).encode("ascii")))
+        if methods.spf.add_results:
+            parts.append(results.of_spf(spf))
+    if methods.dkim or methods.dmarc:
+        verified = verification.verify(content, resolver, rules, until)
+        if methods.dkim:
+            parts += results.of_dkim(verified.signatures)
+            made.variables["dkim_status"] = _DKIM.get(verified.status, "permerror")
+        if methods.dmarc:
+            found = dmarc.evaluate(authors, verified.signatures, spf, resolver, until)
+            parts.append(results.of_dmarc(found))
+            made.variables.update(
+                dmarc_status=found.result, dmarc_domain=found.domain, dmarc_policy=found.policy,
+                dmarc_disposition=found.disposition,
+            )  # fmt: skip
+    if methods.domainkeys:
+        old = domainkeys.verify(content, responsible, resolver, rules.timeout, until)
+        made.removed.update(at for at, (name, _) in enumerate(fields) if name.lower() == domainkeys.STATUS.lower())
+        made.fields.append((domainkeys.STATUS, b" " + old.word.encode("ascii")))
+        if old.status != domainkeys.NO_SIGNATURE:
+            made.variables["dk_status"] = old.status
+            parts.append(results.of_domainkeys(old))
+    if parts:
+        made.fields.insert(0, (results.NAME, results.value(methods.ident, parts)))
+    made.fields = [(name, value.replace(b"\r\n", b"\n")) for name, value in made.fields]
+    return made

@@ -1,0 +1,118 @@
+"""Authentication-Results (RFC 8601): written with authres, one for all methods; those that claim to be ours removed.
+
+The law: what others can write is only looked at for whom it claims to be from, in linear time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lumilter.adapters.signatures.content import Field
+from lumilter.adapters.signatures.dmarc import DmarcResult
+from lumilter.adapters.signatures.domainkeys import DomainKeysResult
+from lumilter.adapters.signatures.sender_policy import SpfResult
+from lumilter.adapters.signatures.verification import Signature
+
+NAME = b"Authentication-Results"
+_ID = re.compile(rb'[ \t\r\n]*(?:"((?:[^"\\]|\\.)*)"|([^\s;("]+))')
+_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?")
+_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,128}@[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?")
+_DKIM = {0: "pass", 1: "fail", 3: "permerror", 4: "permerror", 8: "permerror", 11: "temperror"}
+"""DKIM_STAT_* as RFC 8601 2.7.1 has them."""
+
+
+def authserv_id(value: bytes) -> bytes:
+    """Whom a field claims to be from, in lower case; b"" where that can't be seen."""
+    found = _ID.match(_without_comments(value))
+    if not found:
+        return b""
+    return (found[1] if found[1] is not None else found[2]).replace(b"\\", b"").lower()
+
+
+def _without_comments(value: bytes) -> bytes:
+    """The value without comments before the identifier."""
+    at, depth = 0, 0
+    while at < len(value):
+        octet = value[at : at + 1]
+        if depth and octet == b"\\":
+            at += 1
+        elif octet == b"(":
+            depth += 1
+        elif octet == b")" and depth:
+            depth -= 1
+        elif not depth and octet not in b" \t\r\n":
+            break
+        at += 1
+    return value[at:]
+
+
+def claimed(fields: Sequence[Field], ident: str) -> list[int]:
+    """Positions of the fields that claim to be ours."""
+    own = ident.lower().encode("utf-8", "surrogateescape")
+    return [at for at, (name, value) in enumerate(fields) if name.lower() == NAME.lower() and authserv_id(value) == own]
+
+
+def of_spf(found: SpfResult) -> Any:
+    """SPF's part."""
+    import authres
+
+    if found.identity == "helo":
+        return authres.SPFAuthenticationResult(result=found.result, smtp_helo=_safe(found.helo))
+    sender = _safe(found.sender, address=True) or _safe(found.domain)
+    return authres.SPFAuthenticationResult(result=found.result, smtp_mailfrom=sender)
+
+
+def of_dkim(signatures: Iterable[Signature]) -> list[Any]:
+    """A part for each signature that was looked at; one that says "none" without any."""
+    import authres
+
+    parts = [
+        authres.DKIMAuthenticationResult(
+            result=_DKIM.get(each.status, "permerror"),
+            reason=None if each.passed else each.error,
+            header_d=_safe(each.domain),
+            header_i=None,
+        )
+        for each in signatures
+        if each.error != "more signatures than are looked at"
+    ]
+    return parts or [authres.DKIMAuthenticationResult(result="none")]
+
+
+def of_dmarc(found: DmarcResult) -> Any:
+    """DMARC's part."""
+    from authres.dmarc import DMARCAuthenticationResult
+
+    return DMARCAuthenticationResult(result=found.result, header_from=_safe(found.domain), policy=found.policy or None)
+
+
+def of_domainkeys(found: DomainKeysResult) -> Any:
+    """DomainKeys' part."""
+    import authres
+
+    return authres.DomainKeysAuthenticationResult(
+        result=found.method_result, header_d=_safe(found.domain), header_from=None
+    )
+
+
+def value(ident: str, parts: Sequence[Any]) -> bytes:
+    """The value of a field with these parts, folded."""
+    import authres
+
+    whole = str(authres.AuthenticationResultsHeader(authserv_id=ident, results=list(parts)))
+    text = _clean(whole.partition(":")[2].strip())
+    return b" " + text.replace("; ", ";\r\n\t").encode("ascii")
+
+
+def _safe(text: str, address: bool = False) -> str | None:
+    """A value that a sender chose, if it is nothing but a name or a plain address: authres does not quote.
+
+    Without that a local part such as "x; dkim=pass" would be a result.
+    """
+    return text if (_ADDRESS if address else _NAME).fullmatch(text) else None
+
+
+def _clean(text: str) -> str:
+    return "".join(character if " " <= character <= "~" else "?" for character in text)

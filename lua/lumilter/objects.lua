@@ -77,8 +77,9 @@ end
 
 local PLAIN = { ["nil"] = true, string = true, number = true, boolean = true }
 
-local function cross_table(value, depth)
-  if depth > 16 then -- perhaps it holds itself
+-- above: the tables that it is in, from the second level on.
+local function cross_table(value, depth, above)
+  if depth > 16 or (above and above[value]) then
     return host.opaque("table")
   end
   local copy = host.new_table()
@@ -88,7 +89,9 @@ local function cross_table(value, depth)
     end
     local kind = type(item)
     if kind == "table" then
-      host.put(copy, key, cross_table(item, depth + 1))
+      above = above or {}
+      above[value] = true
+      host.put(copy, key, cross_table(item, depth + 1, above))
     elseif PLAIN[kind] then
       host.put(copy, key, item)
     elseif number_of[item] then
@@ -96,6 +99,9 @@ local function cross_table(value, depth)
     else
       host.put(copy, key, host.opaque(kind))
     end
+  end
+  if above then
+    above[value] = nil
   end
   return copy
 end

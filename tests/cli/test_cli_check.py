@@ -47,7 +47,10 @@ def test_a_script_without_hooks(lumilter: Lumilter, script: Write) -> None:
         ("function mod:init() return false end", "init of module policy did not return true"),
         ("require('no.such')", "module 'no.such' not found"),
         ("while true do end", "instruction budget"),
-        ("\nmsys.readfile('/etc/passwd')", "policy.lua:2: msys.readfile is not available in this version"),
+        (
+            "\nmsys.gcm.gcm_classify_error(1)",
+            "policy.lua:2: msys.gcm.gcm_classify_error is not available in this version",
+        ),
     ],
 )
 def test_a_script_that_does_not_load_is_78(lumilter: Lumilter, script: Write, text: str, says: str) -> None:
@@ -69,9 +72,9 @@ UNKNOWN = """
 function mod:validate_data(msg, ac, vctx)
   msys.core.nonsense()
   if x == msys.core.NO_CONSTANT then return end
-  msys.av.scan("engine", msg, vctx)
+  msys.gcm.gcm_classify_error(1)
   msg:headerr("Subject")
-  ac:inbound_session_count("a")
+  sess:request_finalize(1)
   local s = ("x"):upper()
 end
 """
@@ -84,9 +87,9 @@ def test_unknown_names_with_file_and_line(lumilter: Lumilter, script: Write) -> 
     assert [line.removeprefix("warning: ") for line in ran.out.splitlines()[1:-1]] == [
         f"{file}:3: msys.core.nonsense is nothing that lumilter knows",
         f"{file}:4: msys.core.NO_CONSTANT is nothing that lumilter knows",
-        f"{file}:5: msys.av.scan is not available in this version",
+        f"{file}:5: msys.gcm.gcm_classify_error is not available in this version",
         f"{file}:6: :headerr() is no method that lumilter knows",
-        f"{file}:7: :inbound_session_count() is not available in this version",
+        f"{file}:7: :request_finalize() is not available in this version",
     ]
 
 
@@ -101,12 +104,25 @@ def test_unknown_names_with_file_and_line(lumilter: Lumilter, script: Write) -> 
         "local t = msys.getClassMetaTable('ec_message') function t:subject() end msg:subject()",
         "-- msys.nonsense() msg:nonsense()\nlocal s = 'msys.nonsense() msg:nonsense()'",
         "x.msys.nonsense()",
+        "local json = require('dkjson') json.nonsense()",
+        "function f(xml) return xml.nonsense() end",
+        "require('json') for curl in pairs(t) do curl.nonsense() end",
         "local pcre = msys.pcre; require('msys.pcre')",
         "io.open('x'):read('*a'):gsub('a', 'b'):trimspace():split(',')",
     ],
 )
 def test_known_names(text: str) -> None:
     assert unknown_names({"policy.lua": text.encode()}) == []
+
+
+def test_unknown_names_in_other_tables() -> None:
+    text = (
+        "xml.parse(x)\nprint(curl.OPT_FOO, curl.OPT_URL, json.ERROR_DEPTH, xml.parsexml) doc:xpath('x') c:setopt(1, 2)"
+    )
+    assert [line.split(": ", 1)[1] for line in unknown_names({"a.lua": text.encode()})] == [
+        "xml.parse is nothing that lumilter knows",
+        "curl.OPT_FOO is nothing that lumilter knows",
+    ]
 
 
 def test_warnings_are_in_the_order_of_lines() -> None:

@@ -49,6 +49,10 @@ local function encoding()
   check.equal(tostring(json.encode("caf\195\169 \"\n")), '"caf\195\169 \\"\\n"')
   check.equal(tostring(json.decode(tostring(json.encode({ [1] = "x", y = 1 })))), '[ "x" ]')
   check.equal(json.decode('{"e": "\\u00e9"}').e, "\195\169")
+  local halves = json.decode([[{"\ud83d\ude00": "\ud83d", "b": "\udc80\\ud800\uDBFFx"}]])
+  check.equal(halves["\240\159\152\128"], "\239\191\189")
+  check.equal(halves.b, "\239\191\189\\ud800\239\191\189x")
+  check.fails("json.encode: a table that is nested too deep, or holds itself, can't be part of a JSON value", function() local t = {} t[1] = t json.encode(t) end)
   check.fails("json.encode: inf is no number in JSON", function() json.encode({ 1 / 0 }) end)
 end
 
@@ -63,10 +67,18 @@ local function iteration()
     sum = sum + index * value
   end
   check.equal(sum, 140)
+  local parts = {}
+  for i = 1, 30000 do parts[i] = '"k' .. i .. '":' .. i end
+  sum = 0
+  for key, value in json.decode("{" .. table.concat(parts, ",") .. "}") do
+    sum = sum + value
+  end
+  check.equal(sum, 30000 * 30001 / 2)
 end
 
 local function errors()
   local wrong = {
+    ["[1e999]"] = json.ERROR_PARSE_NUMBER, ["[" .. string.rep("9", 400) .. "]"] = json.ERROR_PARSE_NUMBER,
     ["{"] = json.ERROR_PARSE_EOF, [""] = json.ERROR_PARSE_EOF, ["[1 2]"] = json.ERROR_PARSE_ARRAY,
     ["nul"] = json.ERROR_PARSE_NULL, ["tru"] = json.ERROR_PARSE_BOOLEAN, ["-x"] = json.ERROR_PARSE_NUMBER,
     ["{1: 2}"] = json.ERROR_PARSE_OBJECT_KEY_NAME, ['{"a" 2}'] = json.ERROR_PARSE_OBJECT_KEY_SEP,

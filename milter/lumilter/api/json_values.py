@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from lumilter.errors import LumilterError
@@ -40,6 +41,10 @@ _MESSAGES = {
     "Invalid \\": "ERROR_PARSE_STRING",
     "Extra data": "ERROR_PARSE_UNEXPECTED",
 }
+_ESCAPE = re.compile(
+    r"(?is)\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)",
+)
+"""An escape in a text; one half of a surrogate pair alone, which is no character, is a group of its own."""
 _FIRST = {"n": "ERROR_PARSE_NULL", "t": "ERROR_PARSE_BOOLEAN", "f": "ERROR_PARSE_BOOLEAN", "-": "ERROR_PARSE_NUMBER"}
 
 
@@ -55,10 +60,12 @@ class JsonValue:
     """value: a dict, a list, or a scalar at the top of a text."""
 
     __hash__ = None  # type: ignore[assignment]
-    __slots__ = ("value",)
+    __slots__ = ("_keys", "value")
 
     def __init__(self, value: Any) -> None:
         self.value = value
+        self._keys: list[str] = []
+        """While it is iterated over; keys that come meanwhile are not among them."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JsonValue) and (
@@ -97,10 +104,14 @@ class JsonValue:
         """Key and value of the entry with that number, from 1; None and None behind the last."""
         if isinstance(self.value, list):
             return (number, _shown(self.value[number - 1])) if number <= len(self.value) else (None, None)
-        if isinstance(self.value, dict) and number <= len(self.value):
-            key = list(self.value)[number - 1]
-            return key, _shown(self.value[key])
-        return None, None
+        if not isinstance(self.value, dict):
+            return None, None
+        if number == 1:
+            self._keys = list(self.value)
+        if number > len(self._keys):
+            return None, None
+        key = self._keys[number - 1]
+        return key, _shown(self.value.get(key))
 
 
 def _shown(value: Any) -> Any:
@@ -133,6 +144,8 @@ def to_json(value: Any, depth: int = 0) -> Any:
             return items
         return {_key(key): to_json(item, depth + 1) for key, item in value.items()}
     kind = "a message" if isinstance(value, MailMessage) else f"a {getattr(value, 'kind', 'userdata')}"
+    if kind == "a table":
+        kind = "a table that is nested too deep, or holds itself,"
     raise LumilterError(f"{kind} can't be part of a JSON value")
 
 
@@ -154,7 +167,9 @@ def written(value: Any, depth: int = 0) -> str:
 def parsed(text: str) -> Any:
     """The value of a text. Raises ParseError."""
     try:
-        value = json.loads(text, parse_int=_integer, parse_constant=_constant)
+        if "\\u" in text:
+            text = _ESCAPE.sub(_whole, text)
+        value = json.loads(text, parse_int=_integer, parse_float=_number, parse_constant=_constant)
         _measure(value)
     except json.JSONDecodeError as error:
         raise ParseError(_name_of(error)) from None
@@ -182,9 +197,20 @@ def _measure(value: Any) -> None:
     raise RecursionError
 
 
+def _whole(escape: re.Match[str]) -> str:
+    return "\\ufffd" if escape[1] else escape[0]
+
+
 def _integer(digits: str) -> int | float:
     """Beyond Lua's doubles an integer is one of them; Python refuses very long ones."""
-    return int(digits) if len(digits) <= 15 else float(digits)
+    return int(digits) if len(digits) <= 15 else _number(digits)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ParseError("ERROR_PARSE_NUMBER")
+    return number
 
 
 def _constant(name: str) -> Any:

@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def unknown_names(sources: dict[str, bytes]) -> list[str]:
-    """What scripts name in msys and as methods, and is not there: "file:line: text"."""
+    """What scripts name in msys, json, xml and such, and as methods, and is not there: "file:line: text"."""
     tables = {path: tokenize(source, Path(path).name) for path, source in sources.items()}
     own = {name for tokens in tables.values() for name in _assigned(tokens)}
     found = []
@@ -74,6 +74,11 @@ def unknown_names(sources: dict[str, bytes]) -> list[str]:
     return sorted(set(found), key=_position)
 
 
+_TABLES = frozenset(
+    path.partition(".")[0]
+    for path in (*(function.owner for function in FUNCTIONS.values() if function.kind == "function"), *CONSTANTS)
+)
+"""Global tables of ours: msys, json, xml ..."""
 _METHODS = frozenset(function.member for function in FUNCTIONS.values() if function.kind == "method")
 
 
@@ -92,11 +97,20 @@ def _problem(chain: str, own: set[str]) -> str:
 
 
 def _chains(tokens: Tokens) -> Iterator[tuple[int, str]]:
-    """Every `msys.a.b` with its line."""
+    """Every `msys.a.b`, `json.a` and such with its line.
+
+    Where such a name, but for msys, ever stands without a dot behind it, the script may mean something of its own.
+    """
+    bare = {
+        tokens.text(at).decode()
+        for at, kind in enumerate(tokens.kinds)
+        if kind == NAME and tokens.kinds[at + 1] != "." and (not at or tokens.kinds[at - 1] not in (".", ":"))
+    }
+    roots = _TABLES - bare | {"msys"}
     for at, kind in enumerate(tokens.kinds):
-        if kind != NAME or tokens.text(at) != b"msys" or (at and tokens.kinds[at - 1] in (".", ":")):
+        if kind != NAME or (at and tokens.kinds[at - 1] in (".", ":")) or tokens.text(at).decode() not in roots:
             continue
-        parts, end = ["msys"], at
+        parts, end = [tokens.text(at).decode()], at
         while tokens.kinds[end + 1] == "." and tokens.kinds[end + 2] == NAME:
             parts.append(tokens.text(end + 2).decode())
             end += 2

@@ -1,4 +1,4 @@
-"""What comes from outside: XML, HTTP answers, URLs and header lines of scripts."""
+"""What comes from outside: XML, JSON, URLs and header lines of scripts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from fuzz.target import target
 from fuzz.targets.soup import BYTES, TEXT, soup
 from lumilter.adapters import http_request, xml
+from lumilter.api import json_values
 from lumilter.errors import LumilterError
 
 XML = [
@@ -42,6 +43,41 @@ XML = [
     "\udce9",
     "xml:lang='x'",
     '"',
+]
+JSON = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    '"',
+    '"a"',
+    "1",
+    "-0",
+    "1e5",
+    "1e999",
+    "9" * 400,
+    "0.1",
+    "true",
+    "null",
+    "Infinity",
+    "NaN",
+    "\\u00e9",
+    "\\ud83d",
+    "\\ude00",
+    "\\udce9",
+    "\\\\",
+    "\\x",
+    "\udce9",
+    "\u00e9",
+    "\0",
+    "\n",
+    " ",
+    "//",
+    "[" * 150,
+    "]" * 150,
+    '{"a":' * 150,
 ]
 HEADERS = ["X-A", ":", " ", "v", "\r\n", "\n", "\0", "\t", "\udce9", "\u00e9", "x" * 5000]
 URLS = [
@@ -100,6 +136,19 @@ def queries(query: str, value: str) -> None:
         with suppress(xml.XmlError):
             change()
     xml.parse(str(doc).encode())
+
+
+@target(soup(JSON, 20) | TEXT, examples=500)
+def jsons(text: str) -> None:
+    """Any text is refused with a known error, or is a value that is written as JSON and read again as the same."""
+    try:
+        value = json_values.parsed(text)
+    except json_values.ParseError as error:
+        assert error.name in json_values.ERRORS
+        return
+    written = json_values.written(value)
+    written.encode("utf-8", "surrogateescape")
+    assert json_values.parsed(written) == value
 
 
 @target(soup(HEADERS, 6) | TEXT, examples=500)

@@ -103,7 +103,7 @@ def test_every_option(tmp_path: Path) -> None:
     assert found["c"] == "relaxed/relaxed"
     assert found["h"].split(":") == ["from", "to", "subject", "from", "subject"]
     assert found["i"] == "Ann=20=3D@sub.example.org"
-    assert found["l"] == str(len(Digests(made).body("relaxed")))
+    assert found["l"] == str(Digests(made).body_size("relaxed"))
     assert int(found["x"]) - int(found["t"]) == 7200
     assert "To:bob@example.com,=0D=0A=09carol@example.com|" in found["z"]
     resolver = FixtureResolver({"sel._domainkey.example.org": {"TXT": [rsa_key().record()]}})
@@ -283,3 +283,27 @@ def test_mail_that_may_leave_without_a_signature(tmp_path: Path) -> None:
     signatures = Signatures(signing=lambda: rules, unsigned=True)
     seals = signatures.configured("lost.example.org", lambda name: True)
     assert signatures.seal(content(MESSAGE).fields, b"x\r\n", seals) == []
+
+
+def test_domains_of_any_kind(tmp_path: Path) -> None:
+    key = signing(tmp_path).general.key
+    rules = Signing(General(selector="s", key=key), {"xn--caf-dma.example": ForDomain(base_domain="example.org")})
+    assert made_for(rules, "caf\xe9.example", "can_relay") == "example.org"
+    for odd in ("\udce9.example", "a" * 300 + ".example", "a." * 200 + "x", "\u2028", "x\0y", "[192.0.2.1]"):
+        assert made_for(rules, odd, "can_relay") == ""
+
+
+def test_what_is_configured_and_can_not_be_is_found_when_mail_is_to_be_signed(tmp_path: Path) -> None:
+    rules = signing(tmp_path, example_org=ForDomain(digest="odd"))
+    with pytest.raises(SignatureError, match="digest is one of"):
+        made_for(rules, "example.org", "can_relay")
+
+
+def test_a_configured_identity_is_for_its_own_domain(tmp_path: Path) -> None:
+    rules = signing(tmp_path)
+    general = General(selector="s", key=rules.general.key, identity="@mail.example.org")
+    other = Signing(general, {"b.test": ForDomain(base_domain="b.test", key=f"{tmp_path}/example.org/s.key")})
+    for domain, identity in (("example.org", "@mail.example.org"), ("b.test", "")):
+        seal = other.of_message(domain, lambda name: True)
+        assert seal is not None
+        assert seal.identity == identity

@@ -53,7 +53,7 @@ def many(size: int) -> Content:
 
 GROWTHS: list[Growth] = [
     *(
-        Growth(f"{form} body of {name}", canonical.BODIES[form], make)
+        Growth(f"{form} body of {name}", lambda body, form=form: sum(map(len, canonical.BODIES[form](body))), make)
         for form in ("simple", "relaxed")
         for name, make in {
             "blank": raw(b" ", b"", b"x"), "tabs": raw(b"\t "), "lines": raw(b"\r\n"),

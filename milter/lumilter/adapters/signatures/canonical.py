@@ -6,7 +6,7 @@ The law: pure, and linear in the text. A body ends lines with CRLF; a field's va
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 Buffer = bytes | memoryview
 """As session.mime has it: a long body is a view of a file."""
@@ -35,22 +35,26 @@ def nofws_header(name: bytes, value: bytes) -> bytes:
 HEADERS: dict[str, Callable[[bytes, bytes], bytes]] = {"simple": simple_header, "relaxed": relaxed_header}
 
 
-def simple_body(body: Buffer) -> Buffer:
+def simple_body(body: Buffer) -> Iterator[Buffer]:
     """Without empty lines at the end, but with a line end there; an empty body is one."""
     end = _end(body)
+    yield body[: end + 2]
     if end == len(body):  # no line end at all
-        return bytes(body) + b"\r\n"
-    return body[: end + 2]
+        yield b"\r\n"
 
 
-def relaxed_body(body: Buffer) -> bytes:
+def relaxed_body(body: Buffer) -> Iterator[Buffer]:
     """As simple, white space single and none at the ends of lines; an empty body stays empty."""
-    text = bytes(body)
-    if text and not text.endswith(b"\r\n"):
-        text += b"\r\n"
-    text = _WHITE.sub(b" ", text).replace(b" \r\n", b"\r\n")
-    end = _end(text)
-    return text[: end + 2] if end else b""
+    empty = 0
+    for lines in _whole_lines(body):
+        text = _WHITE.sub(b" ", lines).replace(b" \r\n", b"\r\n")
+        end = _end(text)
+        if end:
+            yield b"\r\n" * empty
+            yield text[: end + 2]
+            empty = (len(text) - end) // 2 - 1
+        else:
+            empty += len(text) // 2
 
 
 def nofws_body(body: Buffer) -> bytes:
@@ -63,11 +67,29 @@ def nofws_body(body: Buffer) -> bytes:
 
 def domainkeys_simple_body(body: Buffer) -> Buffer:
     """As simple, but an empty body stays empty (RFC 4870 3.4.2.1)."""
-    made = simple_body(body)
+    made = b"".join(simple_body(body))
     return b"" if made == b"\r\n" else made
 
 
-BODIES: dict[str, Callable[[Buffer], Buffer]] = {"simple": simple_body, "relaxed": relaxed_body}
+BODIES: dict[str, Callable[[Buffer], Iterator[Buffer]]] = {"simple": simple_body, "relaxed": relaxed_body}
+"""In pieces, so that a long body, which is in a file, is never in memory as a whole."""
+_PIECE = 1 << 20
+
+
+def _whole_lines(body: Buffer) -> Iterator[bytes]:
+    """The body in pieces that end a line, the last one too."""
+    start, size = 0, _PIECE
+    while start < len(body):
+        piece = bytes(body[start : start + size])
+        if start + size >= len(body):
+            yield piece if piece.endswith(b"\r\n") else piece + b"\r\n"
+            return
+        end = piece.rfind(b"\r\n") + 2
+        if end < 2:  # one line
+            size *= 2
+            continue
+        yield piece[:end]
+        start, size = start + end, _PIECE
 
 
 def _end(body: Buffer) -> int:

@@ -41,7 +41,7 @@ class Digests:
 
     def __init__(self, content: Content) -> None:
         self.content = content
-        self._bodies: dict[str, Buffer] = {}
+        self._sizes: dict[str, int] = {}
         self._hashes: dict[tuple[str, str, int | None], bytes] = {}
         self._fields: dict[tuple[int, str], bytes] = {}
         self._named: dict[bytes, list[int]] = {}
@@ -52,11 +52,11 @@ class Digests:
         """Where the fields of a name, in lower case, stand; top first."""
         return self._named.get(name, ())
 
-    def body(self, form: str) -> Buffer:
-        """The canonical body."""
-        made = self._bodies.get(form)
+    def body_size(self, form: str) -> int:
+        """Length of the canonical body."""
+        made = self._sizes.get(form)
         if made is None:
-            made = self._bodies[form] = canonical.BODIES[form](self.content.body)
+            made = self._sizes[form] = sum(map(len, canonical.BODIES[form](self.content.body)))
         return made
 
     def body_hash(self, form: str, algorithm: str, length: int | None = None) -> bytes:
@@ -64,10 +64,17 @@ class Digests:
         key = form, algorithm, length
         made = self._hashes.get(key)
         if made is None:
-            body = self.body(form)
-            made = HASHES[algorithm](body if length is None else body[:length]).digest()
-            self._hashes[key] = made
+            made = self._hashes[key] = self._hash(form, algorithm, length)
         return made
+
+    def _hash(self, form: str, algorithm: str, length: int | None) -> bytes:
+        hashed = HASHES[algorithm]()
+        left = length
+        for piece in canonical.BODIES[form](self.content.body):
+            hashed.update(piece if left is None else piece[:left])
+            if left is not None and (left := left - len(piece)) <= 0:
+                break
+        return hashed.digest()
 
     def field(self, at: int, form: str) -> bytes:
         """A canonical field."""

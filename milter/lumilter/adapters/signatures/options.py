@@ -16,6 +16,7 @@ from lumilter.adapters.signatures.domainkeys import DomainKeysSeal
 from lumilter.adapters.signatures.errors import SignatureError
 from lumilter.adapters.signatures.fields import names_of
 from lumilter.adapters.signatures.signing import DkimSeal, KeySource
+from lumilter.adapters.signatures.verification import is_within
 
 SIGN_ALL = ""
 """The condition that always holds."""
@@ -75,6 +76,7 @@ class Signing:
 
         A domain that is not configured by itself is signed for where there is a file with its key.
         """
+        responsible = ascii_domain(responsible)
         own, general = self.domains.get(responsible), self.general
         if not responsible or (own is not None and not own.sign):
             return None
@@ -137,12 +139,29 @@ class Signing:
             headers=_names(options, "headerlist") or general.headers,
             oversigned=_names(options, "oversign_headerlist") or general.oversigned,
             skipped=_names(options, "skip_headerlist") or general.skipped,
-            identity=_text(options, "identity") or general.identity,
+            identity=_text(options, "identity") or _identity(general.identity, domain),
             length=_length(options.get("body_length_limit"), length),
             lifetime=int(_hours(options) or general.lifetime),
             copy_headers=_true(options.get("copy_headers"), general.copy_headers),
             strict=strict,
         )
+
+
+def ascii_domain(domain: str) -> str:
+    """A domain as DNS has it; "" for what is none."""
+    if domain.isascii():
+        return domain
+    import idna
+
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return ""
+
+
+def _identity(text: str, domain: str) -> str:
+    """The configured identity, where it is in the domain that signs."""
+    return text if text and is_within(text.rpartition("@")[2], domain) else ""
 
 
 def _text(options: Mapping[Any, Any], name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import hashlib
 import os
 import re
@@ -89,7 +90,8 @@ def _read(path: str) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise KeyUnreadable(f"{path}: {error.strerror}", missing=isinstance(error, FileNotFoundError)) from None
+        gone = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+        raise KeyUnreadable(f"{path[:200]}: {error.strerror}", missing=gone) from None
     try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):

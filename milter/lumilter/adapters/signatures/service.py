@@ -128,7 +128,12 @@ class Signatures:
 
     def configured(self, responsible: str, exists: Callable[[str], bool]) -> Sequence[Hashable]:
         """What signs mail of a domain by configuration. exists: whether there is a context variable of that name."""
-        seal = self.signing.of_message(responsible, exists)
+        from lumilter.adapters.signatures.signing import Impossible
+
+        try:
+            seal = self.signing.of_message(responsible, exists)
+        except SignatureError as error:
+            return (Impossible(str(error)),)  # what becomes of the mail is decided where it would be signed
         return () if seal is None else (seal,)
 
     def asked(self, options: Mapping[Any, Any], responsible: str, strict: bool = False) -> DkimSeal:

@@ -101,7 +101,7 @@ class DkimSeal:
         names = covered(digests, self.headers or RECOMMENDED, self.oversigned, self.skipped, self.strict)
         length: int | None = None
         if self.length is not False:
-            size = len(digests.body(self.body_canon))
+            size = digests.body_size(self.body_canon)
             length = size if self.length is True else min(self.length, size)
         hashed = base64.b64encode(digests.body_hash(self.body_canon, kind, length)).decode()
         tags = [
@@ -114,6 +114,18 @@ class DkimSeal:
             *([("z", _copies(digests, names))] if self.copy_headers else []),
         ]  # fmt: skip
         return [signed_field(b"DKIM-Signature", tags, names, self.header_canon, digests, key, kind)]
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """What is configured for a message, and can't be."""
+
+    reason: str
+    last = False
+
+    def fields(self, content: Content, keys: KeyRing, now: int) -> list[Field]:
+        """See Seal."""
+        raise SignatureError(self.reason)
 
 
 def algorithm_for(key: PrivateKey, digest: str) -> tuple[str, str]:

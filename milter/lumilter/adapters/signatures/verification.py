@@ -161,7 +161,7 @@ def check_key(parsed: Parsed, key: PublicKey, rules: Rules) -> None:
 def check_hashes(parsed: Parsed, own: tuple[bytes, bytes], digests: Digests, key: PublicKey) -> bool:
     """Whether body hash and signature are right. own: the signature's field. Raises Refused for a length too large."""
     info = parsed.info
-    if info.length is not None and info.length > len(digests.body(info.body_canon)):
+    if info.length is not None and info.length > digests.body_size(info.body_canon):
         raise Refused("length tag value exceeds body size")
     if digests.body_hash(info.body_canon, parsed.hash, info.length) != parsed.body_hash:
         return False

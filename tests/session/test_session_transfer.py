@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import encodings.aliases
 import quopri
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lumilter.session import rfc2047
 from lumilter.session.buffers import collected, is_ascii, is_same, joined
 from lumilter.session.transfer import BASE64, QUOTED, decoded, encoded, from_utf8, in_utf8, steps
 
@@ -75,6 +78,26 @@ def test_charsets(charset: str, text: str, size: int) -> None:
         return
     assert b"".join(in_utf8(steps(raw, size), charset)).decode() == text
     assert b"".join(from_utf8(steps(text.encode(), size), charset)) == raw
+
+
+def known_charsets() -> list[str]:
+    """Every charset that text can be in."""
+    names = {name.lower() for pair in encodings.aliases.aliases.items() for name in pair}
+    return sorted(name for name in names if rfc2047.is_charset(name))
+
+
+@pytest.mark.parametrize("charset", known_charsets())
+def test_any_bytes_are_text_in_any_charset(charset: str) -> None:
+    """As one text they are the same as step by step; Python's decoders do not all agree with themselves."""
+    chance = random.Random(charset)
+    for raw in (b"", b"a", b"--", b"\xff", b"\xff\xfea\0", b"a\x1b$B!", *(chance.randbytes(40) for _ in range(10))):
+        whole = rfc2047.text_in(charset, raw)
+        assert whole is not None
+        stepped = b"".join(in_utf8(steps(raw, 3), charset))
+        if charset in rfc2047.AS_UTF8:
+            assert stepped == raw
+        else:
+            assert stepped.decode() == whole
 
 
 @given(st.binary(max_size=100), SIZES)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
+import functools
 import re
 from collections.abc import Iterable, Iterator
 
@@ -67,10 +68,8 @@ def in_utf8(pieces: Iterable[Buffer], charset: str) -> Iterator[Buffer]:
     if charset in rfc2047.AS_UTF8 or (codec := rfc2047.codec_of(charset)) is None:
         yield from pieces
         return
-    decoder = codecs.getincrementaldecoder(codec)("replace")
-    for piece in pieces:
-        yield decoder.decode(bytes(piece)).encode("utf-8", "replace")
-    yield decoder.decode(b"", True).encode("utf-8", "replace")
+    for piece in pieces if _is_single_byte(codec) else [b"".join(pieces)]:
+        yield bytes(piece).decode(codec, "replace").encode("utf-8", "replace")
 
 
 def from_utf8(pieces: Iterable[Buffer], charset: str) -> Iterator[Buffer]:
@@ -78,11 +77,33 @@ def from_utf8(pieces: Iterable[Buffer], charset: str) -> Iterator[Buffer]:
     if not rfc2047.is_charset(charset):
         yield from pieces
         return
+    codec = charset.replace("-", "_")
+    if not _is_single_byte(codec):
+        yield b"".join(pieces).decode("utf-8", "surrogateescape").encode(codec)
+        return
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-    encoder = codecs.getincrementalencoder(charset.replace("-", "_"))()
     for piece in pieces:
-        yield encoder.encode(decoder.decode(bytes(piece)))
-    yield encoder.encode(decoder.decode(b"", True), True)
+        yield decoder.decode(bytes(piece)).encode(codec)
+    yield decoder.decode(b"", True).encode(codec)
+
+
+_COMBINED = (
+    bytes(octet for first in range(256) for second in range(256) for octet in (first, second)),
+    b"\x1b$B!!", b"\x1b$A!!", b"\x1b$(C!!", b"\x1b$)C\x0e!!",
+)  # fmt: skip
+"""Every pair of bytes, and the escape sequences of ISO 2022: what charsets make one character of."""
+
+
+@functools.cache
+def _is_single_byte(codec: str) -> bool:
+    """Whether every byte is a character, so that text can be taken apart anywhere.
+
+    Other charsets are decoded as one text: Python's incremental decoders fail at bytes that their plain ones take
+    (iso2022_jp_ext: "pending buffer overflow"; utf_16 without a byte order mark).
+    """
+    return all(len(bytes([octet]).decode(codec, "replace")) == 1 for octet in range(256)) and all(
+        len(text.decode(codec, "replace")) == len(text) for text in _COMBINED
+    )
 
 
 def _from_base64(pieces: Iterable[Buffer]) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from fuzz.target import target
 from fuzz.targets.soup import BYTES, FROM_MTA
 from lumilter.adapters import pcre
 from lumilter.api.matching import MARK, with_mark, without_end
-from lumilter.session import text
+from lumilter.session import delivery_status, text, transfer
 from lumilter.session.headers import Header, HeaderList, raw_fields
 from lumilter.session.message import Message
 from lumilter.session.mime import Part, Tree
@@ -52,6 +52,8 @@ def tree(body: bytes) -> None:
     for part in threaded:
         assert "/" in part.content_type.value
         assert part.body_size == len(part.body_bytes())
+        assert part.body_text() == part.body_bytes()
+        assert part.text() == part.to_bytes()
         assert HeaderList(raw_fields(bytes(part.section))).to_bytes() == bytes(part.section)
 
 
@@ -110,3 +112,39 @@ def matching(given: tuple[bytes, bytes, bytes]) -> None:
         assert b"".join(pieces) == pcre.replace(bytes(marked), pattern, replacement)
         if not found:
             assert without_end(pieces) in (body, body + b"\r\n")
+
+
+CODED = st.lists(st.sampled_from([*PIECES, b"QQ==", b"=41", b"= \r\n", b"=\n", b"\x1b(B", b"\xfe\xff"]), max_size=60)
+
+
+@target(st.tuples(CODED.map(b"".join), st.integers(1, 40), st.sampled_from(["base64", "quoted-printable", "8bit"])))
+def steps(given: tuple[bytes, int, str]) -> None:
+    """Where a step ends changes nothing of what a body decodes to, and what is encoded decodes."""
+    body, size, encoding = given
+    whole = b"".join(transfer.decoded(body, encoding))
+    assert b"".join(transfer.decoded(body, encoding, size)) == whole
+    there = b"".join(transfer.encoded(whole, encoding, size))
+    assert b"".join(transfer.decoded(there, encoding)).replace(b"\r\n", b"\n") == whole.replace(b"\r\n", b"\n")
+    for charset in ("utf-16", "iso-2022-jp", "shift_jis", "nonsense"):
+        b"".join(transfer.in_utf8(transfer.steps(body, size), charset)).decode("utf-8", "surrogateescape")
+
+
+STATUS = [
+    b"Reporting-MTA: dns; x\r\n", b"Final-Recipient: rfc822; a@b\r\n", b"Status: 5.1.1\r\n", b"\r\n", b"\n", b" folded",
+    b":", b"\r", b"\xff", b"=?utf-8?Q?=C3=A9?=", b"Content-Type: message/delivery-status\r\n", b"--b\r\n", b"--b--\r\n",
+]  # fmt: skip
+
+
+@target(st.lists(st.sampled_from(STATUS), max_size=40).map(b"".join) | BYTES)
+def status(body: bytes) -> None:
+    """A notification is read or is none; its fields can be written."""
+    found = delivery_status.read(_message(body).mime(writable=False))
+    assert found is None or any(name.lower() == "reporting-mta" for name, _ in found)
+    response = body.decode("utf-8", "surrogateescape")
+    for action in delivery_status.Action:
+        assert delivery_status.status_of(response, action)[1] == "."
+    fields = delivery_status.recipient_fields(response, delivery_status.action_of(response), response, _KNOWN)
+    assert delivery_status.rendered(fields).count("\n") == len(fields) - 1
+
+
+_KNOWN = delivery_status.Known("mx.example", "client.example", "now", "now")

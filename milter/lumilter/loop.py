@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 log = logging.getLogger(__name__)
 
@@ -231,7 +231,10 @@ class Loop:
         os.close(self._wake_out)
 
 
-def without_frames(error: Exception) -> Exception:
+E = TypeVar("E", bound=Exception)
+
+
+def without_frames(error: E) -> E:
     """The error without its frames: they may hold Lua objects, which must not die on another thread."""
     error = error.with_traceback(None)
     error.__cause__ = error.__context__ = None

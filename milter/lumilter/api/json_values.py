@@ -45,6 +45,9 @@ _ESCAPE = re.compile(
     r"(?is)\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(ud[89a-f][0-9a-f]{2})|.)",
 )
 """An escape in a text; one half of a surrogate pair alone, which is no character, is a group of its own."""
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|\{\}|\[\]|[\[\]{}]')
+"""A bracket, or a string, in which no bracket is one."""
+_SPACED = {"{": "{ ", "}": " }", "[": "[ ", "]": " ]", "{}": "{ }", "[]": "[ ]"}
 _FIRST = {"n": "ERROR_PARSE_NULL", "t": "ERROR_PARSE_BOOLEAN", "f": "ERROR_PARSE_BOOLEAN", "-": "ERROR_PARSE_NUMBER"}
 
 
@@ -149,19 +152,14 @@ def to_json(value: Any, depth: int = 0) -> Any:
     raise LumilterError(f"{kind} can't be part of a JSON value")
 
 
-def written(value: Any, depth: int = 0) -> str:
-    """A value as text, spaced as json-c spaces it: { "a": [ 1, 2 ] }."""
-    if depth > MAX_DEPTH:
-        raise LumilterError(f"the value is nested more than {MAX_DEPTH} levels deep, or holds itself")
-    if isinstance(value, dict):
-        inner = ", ".join(
-            f"{json.dumps(key, ensure_ascii=False)}: {written(item, depth + 1)}" for key, item in value.items()
-        )
-        return f"{{ {inner} }}" if inner else "{ }"
-    if isinstance(value, list):
-        inner = ", ".join(written(item, depth + 1) for item in value)
-        return f"[ {inner} ]" if inner else "[ ]"
-    return json.dumps(value, ensure_ascii=False)
+def written(value: Any) -> str:
+    """A value as text, spaced as json-c spaces it: { "a": [ 1, 2 ] }. Raises LumilterError."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+        _measure(value)
+    except (ValueError, RecursionError):
+        raise LumilterError(f"the value is nested more than {MAX_DEPTH} levels deep, or holds itself") from None
+    return _BRACKET.sub(lambda found: _SPACED.get(found[0], found[0]), text)
 
 
 def parsed(text: str) -> Any:

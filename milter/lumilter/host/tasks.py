@@ -21,7 +21,7 @@ from lumilter.host.bridge import Bridge
 from lumilter.host.pool_figures import LOOKUPS, Totals, named_figures
 from lumilter.host.state import MemoryLimit, State
 from lumilter.host.values import from_wire, to_wire
-from lumilter.loop import Loop, Timer
+from lumilter.loop import Loop, Timer, without_frames
 
 _FRAME = re.compile(r"\n\s+([^\n\[\]]+?):(\d+): in ")
 _WORD = re.compile(r"[A-Z]{1,16}")
@@ -225,16 +225,20 @@ class Tasks:
             except LumilterError as error:
                 if isinstance(job, Job):
                     raise
-                return self.bridge.answer(job.failed(error))
-        except LookupFailed as error:
+                return self.bridge.answer(job.failed(without_frames(error)))
+        except Exception as error:
+            # With its frames the error would hold the future, which holds the error: files would stay open until gc.
+            return self._failure(job, without_frames(error))
+
+    def _failure(self, job: Job | Elsewhere, error: Exception) -> tuple[Any, ...]:
+        if isinstance(error, LookupFailed):
             job.failed(error)
             return True, None, to_wire(str(error))
-        except LumilterError as error:
+        if isinstance(error, LumilterError):
             return False, to_wire(str(getattr(error, "message", error)))
-        except CancelledError:
+        if isinstance(error, CancelledError):
             return False, "the daemon is shutting down"
-        except Exception as error:
-            return False, to_wire(f"internal error: {type(error).__name__}: {error}")
+        return False, to_wire(f"internal error: {type(error).__name__}: {error}")
 
     def _expire(self, task: Task) -> None:
         if task.timer is None:

@@ -20,7 +20,7 @@ from lumilter.calls import Bound, Here, Items, LuaFunction, Outcome, Wait
 from lumilter.errors import LimitError, LookupFailed, LumilterError
 from lumilter.host.handles import Handles
 from lumilter.host.state import State
-from lumilter.host.values import Misfit, Opaque, Table, converter, has_text, misuse, plain, to_lua, to_wire
+from lumilter.host.values import Misfit, Opaque, Table, converter, has_text, misuse, plain, to_lua, to_wire, weight
 from lumilter.momentum import TABLE, packages
 from lumilter.registry import Function
 
@@ -70,8 +70,9 @@ class Bridge:
         return (True, *map(self._plain, results))
 
     def _plain(self, value: Any) -> Any:
-        if isinstance(value, bytes | str) and len(value) > LARGE and not self.state.has_room(len(value)):
-            raise LimitError(f"not enough memory for a string of {len(value)} bytes")
+        size = weight(value)
+        if size > LARGE and not self.state.has_room(size):
+            raise LimitError(f"not enough memory for a string of {size} bytes")
         return to_lua(value, self.state.table)
 
     def _arguments(self, mask: int, args: tuple[Any, ...]) -> tuple[Any, ...]:

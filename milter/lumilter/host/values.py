@@ -211,6 +211,15 @@ def to_lua(value: Any, table: Callable[[Mapping[Any, Any]], Any]) -> Any:
     raise TypeError(f"a {type(value).__name__} can't go to Lua")
 
 
+def weight(value: Any) -> int:
+    """How many bytes the strings of a result take in Lua, about."""
+    if isinstance(value, bytes | str):
+        return len(value)
+    if isinstance(value, list):
+        return sum(map(weight, value))
+    return sum(map(weight, value.values())) if isinstance(value, Mapping) else 0
+
+
 def misuse(name: str, index: int, problem: Misfit) -> str:
     """Lua's wording for a bad argument."""
     return f"bad argument #{index} to '{name}' ({problem})"

@@ -171,6 +171,16 @@ class Options:
         """An error's text as it may be shown: one line, without passwords."""
         return cleaned(" ".join(str(text).split()), self.secrets)[:500]
 
+    def encodable(self, text: str) -> str:
+        """Text for a database: what is not UTF-8 is taken as latin-1, or as `charset`."""
+        if text.isascii():
+            return text
+        raw = text.encode("utf-8", "surrogateescape")
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return raw.decode(self.charset or "latin-1", "replace")
+
     def decoded(self, raw: bytes) -> str:
         """Bytes of a source whose charset nobody knows, as text that gives them back or, with `charset`, as UTF-8."""
         if self.charset:

@@ -43,6 +43,7 @@ class SqlDriver:
         """See contract.Driver."""
         engine = self._made()
         statement, values = rendered(request, engine.dialect.name, engine.dialect.paramstyle)
+        statement = self._options.encodable(statement)
         values = self._dialect.parameters(values)
         connection = self._connected(until)
         try:
@@ -130,7 +131,9 @@ class SqlDriver:
         self._dialect.discard(connection)
         if not isinstance(error, Exception):
             return error
-        return Lost(f"unexpected answer: {type(error).__name__}: {self._text(error)}")  # of the library's own code
+        if self._dialect.is_here or isinstance(error, UnicodeEncodeError | OverflowError):
+            return DatasourceError(self._text(error))  # the library can't send it
+        return Lost(f"unexpected answer: {type(error).__name__}: {self._text(error)}")
 
     def _text(self, error: BaseException) -> str:
         """The database's words; never the statement or its values."""

@@ -129,13 +129,9 @@ class Dialect:
         return None if values is None else tuple(map(self.parameter, values))
 
     def parameter(self, value: Value) -> Value:
-        """One value; text that is not UTF-8 is taken as latin-1, or what [[datasource]] assume_charset says."""
-        if isinstance(value, str) and not value.isascii():
-            raw = value.encode("utf-8", "surrogateescape")
-            try:
-                return raw.decode()
-            except UnicodeDecodeError:
-                return raw.decode(self.options.charset or "latin-1", "replace")
+        """One value."""
+        if isinstance(value, str):
+            return self.options.encodable(value)
         return as_text(value) if isinstance(value, bytes | list) else value
 
     def cursor(self, raw: Any) -> Any:

@@ -18,8 +18,9 @@ class Relay:
     """What happens to connections, old ones too. Everything passes at first.
 
     cut_after: bytes from the server after which a connection ends, None is never. cut_at: bytes of the client with
-    which it ends, once the server has got them. mute: nothing comes from the server any more. trickle: its bytes come
-    one by one, so many seconds apart. garbage: comes instead of the server's next words.
+    which it ends, once the server has got them. mute: nothing comes from the server any more; mute_at: bytes of the
+    client with which that begins. trickle: the server's bytes come one by one, so many seconds apart. garbage: comes
+    instead of the server's next words.
     """
 
     target: int
@@ -27,6 +28,7 @@ class Relay:
     cut_after: int | None = None
     cut_at: bytes = b""
     mute: bool = False
+    mute_at: bytes = b""
     trickle: float = 0.0
     garbage: bytes = b""
     connections: int = 0
@@ -61,6 +63,8 @@ class Relay:
     def _upwards(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while piece := client.recv(65536):
+                if self.mute_at and self.mute_at in piece:
+                    self.mute = True
                 if self.cut_at and self.cut_at in piece:
                     self.mute = True
                     server.sendall(piece)

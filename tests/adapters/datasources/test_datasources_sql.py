@@ -152,6 +152,18 @@ def test_no_more_rows_than_max_rows(uri: str) -> None:
         assert len(all_of_them.rows("select age from names")) == 12
 
 
+def test_rows_that_nobody_wants_are_not_read(mariadb_server: Mariadb, postgres_server: Postgres) -> None:
+    many = {
+        mariadb_server.url(): "select repeat('x', 1000) as x from seq_1_to_50000000 limit 50000000",
+        postgres_server.url(): "select repeat('x', 1000) as x, generate_series(1, 50000000)",
+    }
+    for uri, query in many.items():
+        with asked(uri, max_rows=3) as source:
+            for _ in range(3):
+                assert len(source.rows(query)) == 3
+            assert source.rows("select 1 as n") == [{"n": 1}]
+
+
 def test_an_answer_has_a_size(uri: str) -> None:
     with asked(uri, max_size=10_000) as small:
         small.execute("create table texts (line varchar(4000))")

@@ -84,8 +84,6 @@ class Rows:
         self.rows: list[tuple[Value, ...] | Mapping[str, Value]] = []
         self._most, self._largest = most, size
         self.size = 0
-        self.complete = False
-        """Set by a driver that has come to the last row."""
 
     @property
     def full(self) -> bool:

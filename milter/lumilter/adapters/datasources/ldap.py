@@ -80,9 +80,9 @@ class LdapDriver:
         from ldap3.core.exceptions import LDAPExceptionError
 
         until = min(until, time.monotonic() + url.number("x-search-timeout", _SEARCH_TIMEOUT))
-        kept = self._connection(url, until)
+        kept = self._connection(url, until, cut)
         connection = kept[0]
-        copy = socket.socket(fileno=os.dup(connection.socket.fileno()))
+        copy = _copy(connection)
         try:
             cut.arm(lambda: copy.shutdown(socket.SHUT_RDWR))
             try:
@@ -150,7 +150,7 @@ class LdapDriver:
         names = ("bindname", "x-bindpw", "x-ldap-version", "x-starttls", "x-cacert", "x-ignore-referrals")
         return (url.scheme, url.host, *(url.extensions.get(name) for name in names))
 
-    def _connection(self, url: LdapUrl, until: float) -> Kept:
+    def _connection(self, url: LdapUrl, until: float, cut: Cut) -> Kept:
         now = time.monotonic()
         while not url.flag("x-disable-connection-cache"):
             with self._lock:
@@ -161,7 +161,7 @@ class LdapDriver:
             if now - kept[1] < self._options.connection_life and _is_quiet(kept[0]):
                 return kept
             _end(kept[0])
-        return self._connected(url, until), now
+        return self._connected(url, until, cut), now
 
     def _keep(self, url: LdapUrl, kept: Kept) -> None:
         if url.flag("x-disable-connection-cache"):
@@ -178,7 +178,7 @@ class LdapDriver:
         if dropped is not None:
             _end(dropped[0])
 
-    def _connected(self, url: LdapUrl, until: float) -> Any:
+    def _connected(self, url: LdapUrl, until: float, cut: Cut) -> Any:
         import ldap3
 
         seconds = min(url.number("x-connect-timeout", self._options.connect_timeout), until - time.monotonic())
@@ -198,10 +198,16 @@ class LdapDriver:
                 auto_referrals=not url.flag("x-ignore-referrals"), return_empty_attributes=False,
             )  # fmt: skip
             connection.open()
-            if url.flag("x-starttls") and not connection.start_tls():
-                raise Unreachable("the directory refuses STARTTLS")
-            if connection.bind():
-                return connection
+            copy = _copy(connection)
+            try:
+                cut.arm(lambda: copy.shutdown(socket.SHUT_RDWR))
+                if url.flag("x-starttls") and not connection.start_tls():
+                    raise Unreachable("the directory refuses STARTTLS")
+                if connection.bind():
+                    return connection
+            finally:
+                cut.disarm()
+                copy.close()
             problem = (DatasourceError if own else Unreachable)(self._said(connection.result))
         except DatasourceError as error:
             problem = error
@@ -230,6 +236,11 @@ def _server(url: LdapUrl, seconds: float) -> Any:
         f"{url.scheme}://{url.host}", get_info=ldap3.NONE, connect_timeout=seconds, tls=tls,
         allowed_referral_hosts=[("*", False)],
     )  # fmt: skip
+
+
+def _copy(connection: Any) -> socket.socket:
+    """A socket of our own for a connection: shutting it down can't hit another one by its number."""
+    return socket.socket(fileno=os.dup(connection.socket.fileno()))
 
 
 def _is_quiet(connection: Any) -> bool:

@@ -45,16 +45,20 @@ class SqlDriver:
         statement, values = rendered(request, engine.dialect.name, engine.dialect.paramstyle)
         statement = self._options.encodable(statement)
         values = self._dialect.parameters(values)
-        connection = self._connected(until)
+        connection = self._connected(until, cut)
         try:
             cut.arm(self._dialect.breaker(connection))
-            answer = self._asked(connection.driver_connection, statement, values, request.execute)
+            answer, usable = self._asked(connection.driver_connection, statement, values, request.execute)
             cut.disarm()
-            self._dialect.settled(connection.driver_connection)
+            if usable:
+                self._dialect.settled(connection.driver_connection)
         except BaseException as error:
             cut.disarm()
             raise self._failed(error, connection, cut) from None
-        connection.close()
+        if usable:
+            connection.close()
+        else:
+            self._dialect.discard(connection)
         return answer
 
     def close(self) -> None:
@@ -73,38 +77,42 @@ class SqlDriver:
                     raise Unreachable(self._text(error)) from None
             return self._engine
 
-    def _connected(self, until: float) -> Any:
+    def _connected(self, until: float, cut: Cut) -> Any:
         """A connection of the pool, of which nobody knows that it is dead."""
         if time.monotonic() >= until:
             raise TimedOut("no connection was free in time")
+        self._dialect.wait.until, self._dialect.wait.cut = until, cut
         while True:
-            self._dialect.until.at = until
             try:
                 connection = self._engine.raw_connection()
+            except DatasourceError:
+                raise
             except Exception as error:
                 raise Unreachable(self._text(error)) from None
+            finally:
+                cut.disarm()
             if self._dialect.is_alive(connection):
                 return connection
             self._dialect.discard(connection)
 
-    def _asked(self, raw: Any, statement: str, values: Any, execute: bool) -> Answer:
+    def _asked(self, raw: Any, statement: str, values: Any, execute: bool) -> tuple[Answer, bool]:
+        """The answer, and whether the connection is of use for the next query."""
         cursor = self._dialect.cursor(raw)
+        answer, usable = Answer(), True
         try:
             if execute:
                 self._dialect.execute(cursor, statement, values)
-                return Answer()
-            rows = self._options.rows()
-            names: tuple[str, ...] | None = None
-            for row in self._dialect.fetched(cursor, statement, values, rows):
-                rows.add(tuple(map(self._convert, row)))
-                if rows.full:
-                    break
-            if cursor.description is None:
-                return Answer()
-            names = tuple(str(column[0]) for column in cursor.description)
-            return rows.answer(names)
+            else:
+                rows = self._options.rows()
+                for row in self._dialect.fetched(cursor, statement, values):
+                    rows.add(tuple(map(self._convert, row)))
+                    if rows.full:
+                        break
+                if cursor.description is not None:
+                    answer = rows.answer(tuple(str(column[0]) for column in cursor.description))
         finally:
-            self._dialect.end(cursor)
+            usable = self._dialect.end(cursor)
+        return answer, usable
 
     def _failed(self, error: BaseException, connection: Any, cut: Cut) -> BaseException:
         """What is raised for an error, and what becomes of the connection."""
@@ -124,8 +132,9 @@ class SqlDriver:
                 lost = True
             if not lost:
                 connection.close()
-                kind = TimedOut if self._dialect.is_timeout(error) else DatasourceError
-                return kind(self._text(error))
+                if self._dialect.is_timeout(error):
+                    return TimedOut(f"the query took too long ({self._text(error)})")
+                return DatasourceError(self._text(error))
             self._dialect.discard(connection)
             return Lost(self._text(error))
         self._dialect.discard(connection)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lumilter.adapters.datasources.contract import Options, Rows, Value
+from lumilter.adapters.datasources.contract import Options, Value
 from lumilter.adapters.datasources.placeholders import as_text
 from lumilter.adapters.datasources.uris import Target
 
@@ -35,8 +35,8 @@ class Dialect:
 
     def __init__(self, target: Target, options: Options) -> None:
         self.target, self.options = target, options
-        self.until = threading.local()
-        """`at`: until when the thread's connection has to be there."""
+        self.wait = threading.local()
+        """What the thread's new connection is held to: `until`, when it has to be there, and `cut`."""
 
     @property
     def own_timeout(self) -> float:
@@ -63,7 +63,8 @@ class Dialect:
             **self.settings(),
         )
         sqlalchemy.event.listen(engine, "do_connect", self._connecting)
-        sqlalchemy.event.listen(engine, "connect", self._opened)
+        sqlalchemy.event.listen(engine, "connect", self._arrived, insert=True)  # before SQLAlchemy asks it anything
+        sqlalchemy.event.listen(engine, "connect", lambda raw, record: self.opened(raw))
         sqlalchemy.event.listen(engine, "close", self._closed)
         return engine
 
@@ -76,15 +77,16 @@ class Dialect:
         return {"connect_args": dict(self.target.arguments)}
 
     def _connecting(self, dialect: Any, record: Any, arguments: Any, named: dict[str, Any]) -> None:
-        named.update(self.patience(max(0.1, min(self.options.connect_timeout, self.until.at - time.monotonic()))))
+        named.update(self.patience(max(0.1, min(self.options.connect_timeout, self.wait.until - time.monotonic()))))
 
     def patience(self, seconds: float) -> dict[str, Any]:
         """Arguments of connect that let it fail after some seconds."""
         return {}
 
-    def _opened(self, raw: Any, record: Any) -> None:
-        self.opened(raw)
-        record.info["socket"] = _copy(self.descriptor(raw))
+    def _arrived(self, raw: Any, record: Any) -> None:
+        copy = record.info["socket"] = _copy(self.descriptor(raw))
+        if copy is not None:
+            self.wait.cut.arm(lambda: copy.shutdown(socket.SHUT_RDWR))
 
     def _closed(self, raw: Any, record: Any) -> None:
         copy = record.info.pop("socket", None)
@@ -145,16 +147,17 @@ class Dialect:
         else:
             cursor.execute(statement, values)
 
-    def fetched(self, cursor: Any, statement: str, values: Any, rows: Rows) -> Iterator[Any]:
+    def fetched(self, cursor: Any, statement: str, values: Any) -> Iterator[Any]:
         """The rows of a statement."""
         self.execute(cursor, statement, values)
         while cursor.description is not None and (batch := cursor.fetchmany(_BATCH)):
             yield from batch
 
-    def end(self, cursor: Any) -> None:
-        """Done with a cursor."""
+    def end(self, cursor: Any) -> bool:
+        """Done with a cursor; whether its connection is of use for another one."""
         with suppress(Exception):  # it failed before, or the connection did
             cursor.close()
+        return True
 
     def is_gone(self, error: Exception, raw: Any) -> bool:
         """Whether an error means that the connection is of no more use, where SQLAlchemy does not know."""
@@ -250,7 +253,7 @@ class Postgres(Dialect):
         value = super().parameter(value)
         return value if value is None or isinstance(value, str) else as_text(value)
 
-    def fetched(self, cursor: Any, statement: str, values: Any, rows: Rows) -> Iterator[Any]:
+    def fetched(self, cursor: Any, statement: str, values: Any) -> Iterator[Any]:
         stream = cursor.stream(statement, values)
         try:
             yield from stream
@@ -300,9 +303,19 @@ class Mysql(Dialect):
 
         return raw.cursor(SSCursor)
 
-    def fetched(self, cursor: Any, statement: str, values: Any, rows: Rows) -> Iterator[Any]:
-        yield from super().fetched(cursor, statement, values, rows)
-        rows.complete = True
+    def end(self, cursor: Any) -> bool:
+        result = cursor._result
+        if result is not None and result.unbuffered_active and not self._is_last(cursor):
+            result.unbuffered_active = False  # PyMySQL would read millions of rows to their end
+            result.connection = cursor.connection = None
+            return False
+        return super().end(cursor)
+
+    @staticmethod
+    def _is_last(cursor: Any) -> bool:
+        with suppress(Exception):
+            return cursor.fetchone() is None
+        return False
 
     def is_timeout(self, error: Exception) -> bool:
         return bool(error.args) and error.args[0] in (1205, 1969, 3024)

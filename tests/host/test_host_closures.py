@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from pathlib import Path
 
 import pytest
 
+from lumilter.daemon.metrics import resident
 from lumilter.host.pools import PoolSettings
 from lumilter.host.tasks import Limits
 from lumilter.session.events import Action, Helo
@@ -130,3 +132,49 @@ end"""
 
         assert running.printed[-1] == "true"
         until(is_free, 10)
+
+
+def test_ten_thousand_leave_nothing(tmp_path: Path) -> None:
+    text = """
+local lock = thread.mutex()
+function mod:validate_ehlo()
+  for i = 1, 1000 do
+    msys.runInPool("IO", function() lock:lock() local text = string.rep("x", 1000) lock:unlock() return text end)
+    msys.runInPool("IO", function() error("expected") end)
+    local timer = msys.timer.after(3600, function() return lock end)
+    timer:stop()
+    if i % 5 == 0 then msys.runInPool("CPU", function() lock:lock() lock:unlock() end, function() end) end
+  end
+  collectgarbage("collect")
+end"""
+    with policy(tmp_path, text, limits=Limits(1_000_000_000, 60.0)) as running, running.conversation() as conversation:
+
+        def held() -> tuple[int, int, int]:
+            conversation.handle(Helo("client.example"))
+            host = running.engine.host
+            running.engine.call(lambda answer: answer(gc.collect()))
+            return host.state.memory_used, len(host.bridge.handles), resident()
+
+        for _ in range(2):
+            before = held()
+        for _ in range(10):
+            after = held()
+        assert not running.errors
+        assert after[0] < before[0] + 500_000
+        assert after[1] <= before[1] + 10
+        assert after[2] < before[2] + 8_000_000
+
+
+def test_a_message_can_be_read_as_long_as_a_closure_runs(tmp_path: Path) -> None:
+    text = """
+function mod:validate_data(msg)
+  msys.runInPool("IO", function()
+    msys.sleep(0.2)
+    print(msg:header("Subject")[1], #msg:body())
+  end, function() msys.sleep(0.1) print(msg:header("Subject")[1]) end)
+end"""
+    with policy(tmp_path, text) as running:
+        running.send()
+        assert running.printed == []
+        until(lambda: len(running.printed) == 2, 10)
+        assert running.printed == ["Hello\t6", "Hello"]

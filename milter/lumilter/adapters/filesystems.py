@@ -54,10 +54,14 @@ class Record:
         if not self._lock.acquire(timeout=max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX))):
             raise LookupFailed(f"{self.path}: no answer of the file system in time")
         try:
-            if self._snapshot is None or time.monotonic() - self._taken > self.interval:
-                self._snapshot = None
-                self._snapshot, self._taken = _ask(self.path), time.monotonic()
-            return self._snapshot
+            found = self._snapshot
+            if found is None or time.monotonic() - self._taken > self.interval:
+                found = self._snapshot = _ask(self.path)
+                self._taken = time.monotonic()
+            return found
+        except LookupFailed:
+            self._snapshot = None
+            raise
         finally:
             self._lock.release()
 

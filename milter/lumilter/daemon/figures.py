@@ -65,7 +65,7 @@ FAMILIES: Mapping[str, Family] = {
     "tasks_waiting": Family(GAUGE, "Hooks that wait for something at this moment."),
     "pool_threads_busy": Family(GAUGE, "Threads that do lookups and other work of scripts at this moment."),
     "pool_queue": Family(GAUGE, "Lookups and other work that wait for a thread at this moment."),
-    "script_errors": Family(COUNTER, "Hooks that failed.", ("module",)),
+    "script_errors": Family(COUNTER, "Hooks that failed, and closures of timers and in pools.", ("module",)),
     "slow_hooks": Family(COUNTER, "Hooks that took longer than [log] slow_hook.", ("module",)),
     "limits_hit": Family(COUNTER, "Times that a limit was reached.", ("limit",)),
     "mail": Family(COUNTER, "Recipients of mail that lumilter sent itself, by what became of it.", ("result",)),

@@ -87,9 +87,13 @@ class Meter:
                 add("replies", (f"{outcome.reply.code // 100}xx",))
         for error in trace.errors:
             if isinstance(error, ScriptError):
-                add("script_errors", (error.module,))
-            if isinstance(error, LimitError) and error.limit:
-                add("limits_hit", (error.limit,))
+                self.script_error(error)
+
+    def script_error(self, error: ScriptError) -> None:
+        """A hook, or a closure of a timer or in a pool, has failed."""
+        self.figures.add("script_errors", (error.module,))
+        if isinstance(error, LimitError) and error.limit:
+            self.figures.add("limits_hit", (error.limit,))
 
     def hook(self, ended: HookEnd) -> None:
         """A hook has returned or failed: Host.on_hook."""

@@ -34,7 +34,10 @@ def in_order(*before: Observer) -> Observer:
 
 
 def watch(engine: Engine, loop: Loop, meter: Meter, slow_hook: Callable[[], float]) -> None:
-    """Count hooks and waits from now on, and warn of hooks that take longer than slow_hook() seconds (0: of none)."""
+    """Count hooks, waits and closures' errors from now on, and warn of slow hooks.
+
+    slow_hook: gives the seconds that are too long; 0 is never.
+    """
     host = engine.host
 
     def hook(ended: HookEnd) -> None:
@@ -53,4 +56,4 @@ def watch(engine: Engine, loop: Loop, meter: Meter, slow_hook: Callable[[], floa
             _log.exception("a wait for %s could not be observed", kind)
 
     meter.attach(engine, loop)
-    host.on_hook, host.tasks.on_wait = hook, wait
+    host.on_hook, host.tasks.on_wait, host.closures.on_error = hook, wait, meter.script_error

@@ -19,11 +19,11 @@ log = logging.getLogger("lumilter.script")
 
 
 class Closures:
-    """Starts the functions that one Lua state keeps. on_error: is told of each one that failed by itself."""
+    """Starts the functions that one Lua state keeps. on_error: is told of each one that failed; must not raise."""
 
     def __init__(self, tasks: Tasks, bridge: Bridge) -> None:
         self._tasks, self._bridge = tasks, bridge
-        self.on_error: Callable[[str, ScriptError], None] = lambda what, error: None
+        self.on_error: Callable[[ScriptError], None] = lambda error: None
 
     def run(
         self,
@@ -42,7 +42,7 @@ class Closures:
             log.error("%s: %s", what, error, extra={"fields": fields})
             if error.traceback:
                 log.debug("%s", error.traceback)
-            self.on_error(here.module, error)
+            self.on_error(error)
             ended(error)
 
         self._start(closure, False, here, limits, lambda: ended(None), failed, args)

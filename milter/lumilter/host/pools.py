@@ -187,33 +187,50 @@ class Pools:
         The script goes on at once, or when there is a place in the pool's queue. After an error nothing is completed.
         """
         own, what, limits = _beside(here), f"closure in pool {pool.name}", Limits(self._instructions, pool.deadline)
-
-        def complete(ended: Callable[[ScriptError | None], None] = lambda error: None) -> None:
-            assert completion is not None
-            self._closures.run(f"completion of a {what}", completion, own, limits, ended)
+        session = here.session
+        release: Callable[[], None] = _nothing
 
         def run(ended: Callable[[], None]) -> None:
-            def over(error: ScriptError | None) -> None:
-                wanted = error is None and completion is not None
-                if wanted and in_pool:
-                    complete(lambda error: ended())
-                    return
+            def last() -> None:
                 ended()
-                if wanted:
-                    complete()
+                release()
+
+            def over(error: ScriptError | None) -> None:
+                if error is not None or completion is None:
+                    last()
+                    return
+                if not in_pool:
+                    ended()
+                then = last if in_pool else release
+                self._closures.run(f"completion of a {what}", completion, own, limits, lambda error: then())
 
             self._closures.run(what, closure, own, limits, over)
 
+        def submit(work: _Work) -> None:
+            nonlocal release
+            if session is not None:
+                release = session.hold()
+            pool.submit(work)
+
         if pool.has_room():
-            pool.submit(_Work(run))
+            submit(_Work(run))
             return ()
 
         def begin(answer: Callable[[Any], None]) -> Callable[[], None]:
             work = _Work(run, queued=lambda: answer(()))
-            pool.submit(work)
-            return lambda: _abandon(work)
+            submit(work)
+
+            def abandon() -> None:
+                _abandon(work)
+                release()
+
+            return abandon
 
         return Until(begin, "pool")
+
+
+def _nothing() -> None:
+    """Where there is no session."""
 
 
 def _abandon(work: _Work) -> None:

@@ -94,6 +94,8 @@ class Session(Running):
         self.priority_ignored = False
         """A script gave a message a priority, and there is no transport for it."""
         self.envelope = Envelope()
+        self._holders = 0
+        self._held: list[MailMessage] = []
         self.shadow = False
         """The MTA is told to go on whatever is decided (session.shadow)."""
         self._found: object = None
@@ -222,10 +224,34 @@ class Session(Running):
     def _end_transaction(self) -> None:
         for message in (self.ac.message, *self.messages):
             if message is not None:
-                message.forget()
+                self._let_go(message)
         self.ac.message = None
         self.recipients = Recipients()
         self.vctx.mess = {}
+
+    def hold(self) -> Callable[[], None]:
+        """Keep messages for what runs beside the session, also after their end; what it returns ends that."""
+        self._holders += 1
+        released = False
+
+        def release() -> None:
+            nonlocal released
+            if released:
+                return
+            released = True
+            self._holders -= 1
+            if not self._holders:
+                held, self._held = self._held, []
+                for message in held:
+                    message.forget()
+
+        return release
+
+    def _let_go(self, message: MailMessage) -> None:
+        if self._holders:
+            self._held.append(message)
+        else:
+            message.forget()
 
     # --- the message -------------------------------------------------------------------------------------------------
 
@@ -306,7 +332,7 @@ class Session(Running):
             if own.discarded is not None:
                 self.envelope = replace(self.envelope, discarded=own.discarded)
                 self.recipients.drop(recipient)
-                own.forget()
+                self._let_go(own)
             elif recipient in self.recipients.wanted:
                 self._route(own)
                 own.content.settle(bodies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -105,3 +106,11 @@ def test_descriptors_are_closed() -> None:
     for _ in range(20):
         scan.scan(Sample((b"x",)), soon())
     assert descriptors() <= before
+
+
+def test_a_status_that_cannot_be_known_is_not_clean() -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert "SIGCHLD" in str(failure("exit 1"))
+    finally:
+        signal.signal(signal.SIGCHLD, before)

@@ -152,6 +152,7 @@ class Engine:
         until = time.monotonic() + _PATIENCE if until is None else until
         self.loop.call(lambda answer: self.host.drive(self.host.teardown(until), answer))
         self._stop_loop()
+        self.setup.services.scanners.close()
         self.setup.services.files.close()
         self.setup.services.web.close()
 

@@ -69,6 +69,8 @@ class Command:
 
     def _run(self, arguments: list[str], chunks: Iterator[memoryview], deadline: float) -> tuple[int, bytes]:
         """Exit status (below 0: the signal) and the beginning of what it wrote."""
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # inherited; then every status would look like 0
+            raise ScanError("refused", "SIGCHLD is ignored here, so that a program's exit status can't be known")
         process = subprocess.Popen(
             [*self._limits(deadline), *arguments],
             stdin=subprocess.PIPE,

@@ -65,6 +65,11 @@ class Scanners:
         """Servers whose circuit is open."""
         return sum(scanner.stats()["servers_left_alone"] for scanner in self.by_name.values())
 
+    def close(self) -> None:
+        """Start no more scans; those that run end by their deadlines."""
+        for scanner in self.by_name.values():
+            scanner.close()
+
     def stats(self) -> dict[str, dict[str, Any]]:
         """Figures of each scanner by name, as Scanner.stats gives them."""
         return {name: scanner.stats() for name, scanner in self.by_name.items()}

@@ -854,11 +854,11 @@ function msys.qp.encode(original, charset, dotstuffing) end
 ---@param charset? any
 function msys.qp.decode(encoded_txt, charset) end
 
----An internationalised domain in ASCII (A-labels, UTS 46 and IDNA 2008).
+---An internationalised domain in ASCII (A-labels, UTS 46 and IDNA 2008); nil and why not for what is none.
 ---@param name any
 function msys.idn.to_idn(name) end
 
----A domain with its A-labels as Unicode, in UTF-8.
+---A domain with its A-labels as Unicode, in UTF-8; nil and why not for what is none.
 ---@param name any
 function msys.idn.to_utf8(name) end
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import logging
@@ -17,6 +18,7 @@ from lumilter.adapters.http import NoWeb, Request, Settings, Tls, WebClient, Web
 from lumilter.adapters.http_request import header
 from support.certificates import Authority
 from support.http_server import HttpServer, http_server
+from support.raw_server import raw_server, until_headers_end
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +246,43 @@ def test_a_proxy_of_a_request_s_own(server: HttpServer) -> None:
 
 def test_a_proxy_that_makes_no_tunnels(server: HttpServer) -> None:
     failing(WebClient(Settings(proxy=server.url)), Request("GET", "https://example.com/"), "proxy", "501")
+
+
+def tunnel(sock: socket.socket) -> None:
+    """A proxy's answer to CONNECT, and the tunnel."""
+    first, *_ = until_headers_end(sock).split(b"\r\n")
+    place = first.split()[1].decode()
+    with socket.create_connection(("127.0.0.1", int(place.rpartition(":")[2]))) as far:
+        sock.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        back = threading.Thread(target=carry, args=(far, sock), daemon=True)
+        back.start()
+        carry(sock, far)
+        back.join()
+
+
+def carry(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_a_proxy_that_makes_tunnels(authority: Authority) -> None:
+    with raw_server(tunnel) as proxy, http_server(authority) as server:
+        web = WebClient(Settings(proxy=proxy.url, ca_file=str(authority.file)))
+        for _ in range(2):
+            assert web.fetch(Request("GET", server.url + "/path"), soon()).status == 200
+        assert (proxy.connections, server.connections) == (1, 1)
+        failing(WebClient(Settings(proxy=proxy.url)), Request("GET", server.url), "tls", "certificate verify failed")
+        web.close()
+
+
+def test_urls_with_all_sorts_of_letters(server: HttpServer) -> None:
+    web = WebClient()
+    assert web.fetch(Request("GET", server.url + "/caf\u00e9?\u00fc=%41"), soon()).status == 200
+    assert server.seen[0].url == "/caf%C3%A9?%C3%BC=%41"
+    failing(web, Request("GET", server.url + "/\udce9"), "url")
+    failing(web, Request("GET", "http://a..b/"), "resolve")
 
 
 def test_the_environment_is_not_looked_at(server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:

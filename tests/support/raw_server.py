@@ -45,6 +45,7 @@ def raw_server(talk: Callable[[socket.socket], None]) -> Iterator[RawServer]:
                 sock, _ = listener.accept()
                 here.connections += 1
                 here.open.append(sock)
+                threads[:] = [thread for thread in threads if thread.is_alive()]
                 threads.append(threading.Thread(target=run, args=(sock,), daemon=True))
                 threads[-1].start()
 

@@ -67,7 +67,7 @@ def read(io: IoObject, *formats: str) -> Job:
 
     A result for each; nil at the end, nil and why not where it can't be read.
     """
-    stream = _opened(io)
+    stream = opened(io)
     steps = [_reading(stream, each) for each in formats or ("*l",)]
 
     def run(deadline: float) -> tuple[Any, ...]:
@@ -84,7 +84,7 @@ def read(io: IoObject, *formats: str) -> Job:
 @api("io_object:lines", package=CORE, extension=True)
 def lines(io: IoObject) -> Items:
     """An iterator over the lines, without their ends."""
-    stream = _opened(io)
+    stream = opened(io)
     return Items(lambda: Job(stream.read_line, "file"))
 
 
@@ -96,7 +96,7 @@ def seek(io: IoObject, whence: str | None = None, offset: int | None = None) -> 
     """
     if whence is not None and whence not in _WHENCE:
         raise LumilterError(f"{whence!r} is none of set, cur, end")
-    stream = _opened(io)
+    stream = opened(io)
     return Job(lambda deadline: stream.seek(offset or 0, _WHENCE[whence or "cur"]), "file")
 
 
@@ -116,7 +116,8 @@ def close(io: IoObject) -> Job | None:
     return Job(lambda deadline: stream.close(), "file")
 
 
-def _opened(io: IoObject) -> Stream:
+def opened(io: IoObject) -> Stream:
+    """What an io_object reads from. Raises LumilterError."""
     if io.sink is not None:
         raise LumilterError("it can only be written")
     stream: Stream = io.opened

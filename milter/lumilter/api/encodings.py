@@ -11,9 +11,12 @@ import re
 
 import idna
 
-from lumilter.errors import LumilterError
+from lumilter.api.core_io import opened
+from lumilter.calls import Job
+from lumilter.errors import LookupFailed, LumilterError
 from lumilter.registry import api
 from lumilter.session import rfc2047
+from lumilter.session.strings import IoObject
 from lumilter.session.text import transfer_encoded
 from lumilter.session.transfer import QUOTED
 
@@ -46,14 +49,22 @@ def base64_decode(encoded_text: bytes, charset: str | None = None) -> bytes:
 # --- quoted-printable -------------------------------------------------------------------------------------------------
 
 
-@api("msys.qp.encode", package="msys.qp")
-def qp_encode(original: bytes, charset: str | None = None, dotstuffing: bool | None = None) -> bytes:
+@api("msys.qp.encode", package="msys.qp", blocking=True)
+def qp_encode(original: IoObject | bytes, charset: str | None = None, dotstuffing: bool | None = None) -> bytes | Job:
     """The text in quoted-printable, CRLF line ends. charset: convert the text to it first.
 
-    dotstuffing: lines that begin with a dot get another one, as SMTP wants it; lumilter does that itself when it sends.
+    original: text, or an io_object that is read to its end. dotstuffing: lines that begin with a dot get another one,
+    as SMTP wants it; lumilter does that itself when it sends.
     """
-    encoded = transfer_encoded(_in_charset(original, charset), QUOTED)
-    return _DOTS.sub(b"..", encoded) if dotstuffing else encoded
+
+    def encoded(text: bytes) -> bytes:
+        made = transfer_encoded(_in_charset(text, charset), QUOTED)
+        return _DOTS.sub(b"..", made) if dotstuffing else made
+
+    if isinstance(original, bytes):
+        return encoded(original)
+    stream = opened(original)
+    return Job(lambda deadline: encoded(stream.read_all(deadline)), "file")
 
 
 @api("msys.qp.decode", package="msys.qp")
@@ -70,24 +81,24 @@ def qp_decode(encoded_txt: bytes, charset: str | None = None) -> bytes:
 
 @api("msys.idn.to_idn", package="msys.idn", since="4.2")
 def to_idn(name: str) -> str:
-    """An internationalised domain in ASCII (A-labels, UTS 46 and IDNA 2008)."""
+    """An internationalised domain in ASCII (A-labels, UTS 46 and IDNA 2008); nil and why not for what is none."""
     if name.isascii():
         return name.lower()
     try:
         return idna.encode(name, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError) as error:
-        raise LumilterError(f"{name!r} is not a domain: {error}") from None
+        raise LookupFailed(f"{name!r} is not a domain: {error}") from None
 
 
 @api("msys.idn.to_utf8", package="msys.idn", since="4.2")
 def to_utf8(name: str) -> str:
-    """A domain with its A-labels as Unicode, in UTF-8."""
+    """A domain with its A-labels as Unicode, in UTF-8; nil and why not for what is none."""
     if "xn--" not in name.lower():
         return name
     try:
         return idna.decode(name.lower())
     except (idna.IDNAError, UnicodeError) as error:
-        raise LumilterError(f"{name!r} is not a domain: {error}") from None
+        raise LookupFailed(f"{name!r} is not a domain: {error}") from None
 
 
 # --- charsets ---------------------------------------------------------------------------------------------------------

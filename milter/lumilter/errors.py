@@ -20,6 +20,7 @@
     ├── ScanError            a scanner gave no answer (adapters.scanners.contract)
     ├── SentError            who was served can't be remembered (adapters.sent)
     ├── StateError           counters and locks can't be reached, or there is no room for more (state.contract)
+    ├── CommandError         a console command that can't be done (state.console)
     ├── AddressError         a script named an address or network that is none (state.keys)
     ├── SealError            a message that was to be signed could not be (session.sealing)
     ├── SignatureError       a message can't be signed as it is asked for (adapters.signatures)

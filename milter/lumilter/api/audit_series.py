@@ -33,7 +33,8 @@ def define(
     """Define a series: num_windows windows of interval seconds each, counted by what type says.
 
     type: "cidr" (IPv4), "cidr_ipv6" or "string". options: persist = true keeps the counts over a restart of the daemon;
-    replicate = "cluster" counts for all machines together, where [redis] server is configured.
+    replicate = "cluster" counts for all machines together, where [redis] server is configured; serialize = true writes
+    each window, when it is over, to a file in [inbound_audit] log_dir.
     """
     given = options or {}
     if type not in _TYPES:
@@ -44,7 +45,7 @@ def define(
     if replicate not in ("none", "cluster", "manager"):
         raise LumilterError(f'replicate is "none", "cluster" or "manager", not "{replicate}"')
     series = Series(name, type, interval, num_windows, _true(given.get("persist")))
-    if not here.services.state.windows.define(series, replicate == "cluster"):
+    if not here.services.state.windows.define(series, replicate == "cluster", _true(given.get("serialize"))):
         raise LumilterError(f'the series "{name}" is defined already, and otherwise')
 
 

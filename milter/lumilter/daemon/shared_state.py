@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from lumilter.config import Config
@@ -51,6 +50,8 @@ def rules_of(config: Config) -> Rules:
         lock_lease=config.state.lock_lease,
         monitors={f"{seconds},{windows}": (seconds, windows) for seconds, windows in config.inbound_audit.monitors},
         keep_monitors=config.inbound_audit.persist,
+        survives=bool(config.state.directory),
+        log_dir=config.inbound_audit.log_dir,
     )
 
 
@@ -81,13 +82,16 @@ def server_of(settings: Redis) -> Server | None:
     )
 
 
-def sweep(loop: Loop, step: Callable[[int], bool]) -> None:
-    """Free what has expired from now on, on the loop's pool. step: a store's."""
+def sweep(loop: Loop, state: State) -> None:
+    """Free what has expired, and write what is over, from now on, on the loop's pool."""
+    store = state.places.machine
 
     def work() -> None:
         try:
+            if isinstance(store, EmbeddedStore) and store.leads():
+                state.windows.journal.step()
             for _ in range(_STEPS):
-                if not step(_STEP):
+                if not store.sweep(_STEP):
                     return
                 time.sleep(_BREATH)
         except Exception as error:

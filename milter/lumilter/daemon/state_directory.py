@@ -7,6 +7,7 @@ first worker starts. Workers that outlive a killed supervisor go on with the rem
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -14,7 +15,10 @@ from pathlib import Path
 
 from lumilter.config.sections.state import State as Settings
 from lumilter.errors import ConfigError
+from lumilter.state import kept
 from lumilter.state.embedded import FLEETING
+
+log = logging.getLogger("lumilter.state")
 
 
 class StateDirectory:
@@ -32,6 +36,8 @@ class StateDirectory:
                 self.path = Path(tempfile.mkdtemp(prefix="lumilter-state-", dir=_on_disk()))
             for file in (f"{FLEETING}.mdb", f"{FLEETING}.mdb-lock", f"{FLEETING}.lock", "slots"):
                 (self.path / file).unlink(missing_ok=True)
+            if settings.directory:
+                kept.make_ready(self.path)
         except OSError as error:
             raise ConfigError(f"[state] directory can't be used: {error}") from None
 
@@ -50,6 +56,11 @@ class StateDirectory:
 
     def close(self) -> None:
         """Give it back, when the last worker is gone."""
+        if self._configured:
+            try:
+                kept.put_away(self.path)
+            except OSError as error:
+                log.error("what persists could not be put on disk: %s", error)
         if self._lock is not None:
             os.close(self._lock)
         if not self._configured:

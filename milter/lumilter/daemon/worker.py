@@ -96,7 +96,7 @@ class Worker:
         if isinstance(mail, Mailer):
             mail.on_event = self._meter.mail
             mail.start()
-        sweep(self._loop, self._engine.setup.services.state.places.machine.sweep)
+        sweep(self._loop, self._engine.setup.services.state)
         self._wire.serve(self._engine, lambda: self._loop.post(self._serving))
         cut = self._wire.run()
         if isinstance(mail, Mailer):

@@ -34,7 +34,8 @@ class SeriesRule:
 class Rules:
     """What the configuration says. on_failure: OPEN or ERROR. shared: of SESSIONS, MONITORS, ... series: by name.
 
-    lock_lease: seconds. monitors: interval and windows, as scripts name them: "300,6".
+    lock_lease: seconds. monitors: interval and windows, as scripts name them: "300,6". survives: what is to persist
+    does. log_dir: where series are written to files; "" is nowhere.
     """
 
     on_failure: str = OPEN
@@ -43,6 +44,8 @@ class Rules:
     lock_lease: float = 60.0
     monitors: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     keep_monitors: bool = False
+    survives: bool = True
+    log_dir: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,7 @@ class Presence:
         return [self._monitor(event, monitor, address) for monitor in self._places.rules.monitors]
 
     def _monitor(self, event: str, monitor: str, address: bytes) -> Series:
+        """The running window, and as many before it as the monitor says: `show ip` in the manual lists 0 to 4 of 4."""
         seconds, windows = self._places.rules.monitors[monitor]
         kind = "cidr" if len(address) == 4 else "cidr_ipv6"
-        return Series(f"audit {event}", kind, seconds, windows, self._places.rules.keep_monitors)
+        return Series(f"audit {event}", kind, seconds, windows + 1, self._places.rules.keep_monitors)

@@ -10,9 +10,12 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from lumilter.errors import LumilterError
 from lumilter.state.contract import Series, Standing
+from lumilter.state.journal import Journal
 from lumilter.state.keys import LEVELS
 from lumilter.state.places import ERROR, OPEN, SERIES, Later, Places
 
@@ -48,10 +51,14 @@ class Windows:
         self._places = places
         self.defined: dict[str, Defined] = {}
         self._last: _Last | None = None
+        self.journal = Journal(Path(places.rules.log_dir), places.machine.series)
         self._known: OrderedDict[tuple[Any, ...], int] = OrderedDict()
 
-    def define(self, series: Series, replicate: bool) -> bool:
-        """Define a series. replicate: for all machines. Whether there is none of that name that is another."""
+    def define(self, series: Series, replicate: bool, serialize: bool = False) -> bool:
+        """Define a series. replicate: for all machines. serialize: its windows are written to files.
+
+        Whether there is none of that name that is another. Raises LumilterError for what can't be.
+        """
         rules = self._places.rules
         rule = rules.series.get(series.name)
         wanted = replicate or SERIES in rules.shared
@@ -61,6 +68,14 @@ class Windows:
             log.warning('the series "%s" is of this machine alone: [redis] server is not configured', series.name)
         on_failure = (rule.on_failure if rule else None) or rules.on_failure
         new = Defined(series, wanted and self._places.shared is not None, on_failure)
+        if serialize and not rules.log_dir:
+            raise LumilterError("serialize needs [inbound_audit] log_dir in the configuration")
+        if serialize and new.shared:
+            raise LumilterError("serialize is for series of this machine alone: this one is in Redis")
+        if serialize and series not in self.journal.series:
+            self.journal.series.append(series)
+        if series.keep and not rules.survives and not new.shared and series.name not in self.defined:
+            log.warning('the series "%s" does not survive a restart: [state] directory is not configured', series.name)
         return self.defined.setdefault(series.name, new) == new
 
     def add(self, defined: Defined, item: bytes, amount: int, turn: int) -> Later[None] | None:

@@ -137,8 +137,16 @@ class InboundAudit:
 
     monitors: tuple[tuple[int, int], ...] = key(
         list_of(MONITOR),
-        'Each "seconds,windows": windows that long, and how many of them are kept. Scripts name them like that.',
+        'Each "seconds,windows": windows that long, and how many of them are kept beside the running one. Scripts name '
+        "them like that.",
         [],
         example=["300,6", "1800,4"],
     )
     persist: bool = key(BOOLEAN, "The counts survive a restart of the daemon.", False)
+    log_dir: str = key(
+        TEXT,
+        "Directory of the files that audit series with serialize = true are written to; empty is nowhere.",
+        "",
+        example="/var/log/lumilter/audit_series",
+        path=True,
+    )

@@ -21,6 +21,8 @@ from lumilter.state.embedded.series import EmbeddedSeries
 from lumilter.state.embedded.sessions import EmbeddedSessions
 from lumilter.state.embedded.slots import Slots
 
+_SNAPSHOT = 60.0
+"""Seconds between two snapshots of the file that is kept."""
 _AT_ONCE = 100
 """Records that are freed in one transaction."""
 
@@ -45,13 +47,20 @@ class EmbeddedStore:
         self.counters = EmbeddedCounters(fleeting, clock)
         self.locks = EmbeddedLocks(fleeting, self._slots, clock)
         self.sessions = EmbeddedSessions(fleeting, self._slots)
+        self._directory, self._kept = directory, kept
+        self._saved, self._saved_at = kept.changes() if kept else 0, time.monotonic()
         self._at, self._next = 0, b""
         """Where the sweep goes on: the environment, and the record."""
+
+    def size(self) -> int:
+        """Bytes in use."""
+        return sum(env.used() for env in self._envs)
 
     def sweep(self, most: int) -> bool:
         """See contract.Store. One process of all that share the directory does it."""
         if not self._slots.sweeping():
             return False
+        self._save()
         self.sessions.reap(now=True)
         env, now = self._envs[self._at], self._clock()
         env.env.reader_check()
@@ -73,6 +82,16 @@ class EmbeddedStore:
         if not self._next:
             self._at = (self._at + 1) % len(self._envs)
         return bool(self._next or self._at)
+
+    def leads(self) -> bool:
+        """Whether this process is the one of all that sweeps."""
+        return self._slots.sweeping()
+
+    def _save(self) -> None:
+        """Have a snapshot of what is kept, if it has changed, every now and then."""
+        if self._kept and time.monotonic() > self._saved_at + _SNAPSHOT and self._kept.changes() != self._saved:
+            self._saved, self._saved_at = self._kept.changes(), time.monotonic()
+            self._kept.snapshot(self._directory / f"{KEPT}.snapshot")
 
     def _drop(self, keys: list[bytes], now: float, txn: lmdb.Transaction) -> None:
         """Free records, unless they were changed meanwhile."""

@@ -54,6 +54,14 @@ def load_momentum(tmp_path: Path):
     return load_it
 
 
+def test_monitors_of_inbound_audit_are_taken(load_momentum) -> None:
+    config = load_momentum('inbound_audit { monitors = ( "300,6" "1800, 4" )\n log_dir = "/x" }\n')
+    assert config.inbound_audit.monitors == ((300, 6), (1800, 4))
+    assert any("log_dir of inbound_audit has no effect here" in note for note in config.notes)
+    with pytest.raises(ConfigError, match='expected "seconds,windows"'):
+        load_momentum('inbound_audit { monitors = "often" }\n')
+
+
 def test_pools_are_taken_where_toml_has_none_of_the_name(load_momentum) -> None:
     stanzas = (
         'ThreadPool "DNS" { Concurrency = 3 Backlog = 7 Stack_Size = 65536 }\nThreadPool "io" { concurrency = 9 }\n'

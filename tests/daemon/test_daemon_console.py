@@ -214,3 +214,17 @@ def test_a_console_with_history_and_completion(where: tuple[Path, Daemon], tmp_p
     history = tmp_path / ".lumilter_history"
     assert stat.S_IMODE(history.stat().st_mode) == 0o600
     assert history.read_text().splitlines()[-2:] == ["threads io queue ", "count"]
+
+
+def test_inbound_audit_and_counter(tmp_path: Path) -> None:
+    config = '[inbound_audit]\nmonitors = ["300,2"]\n'
+    with serving(tmp_path, config):
+        assert ctl(tmp_path, "inbound_audit", "add", "connections", "300,2", "192.0.2.1", "5").returncode == 0
+        shown = ctl(tmp_path, "inbound_audit:inbound_audit1", "show", "ip", "192.0.2.0/24").stdout.splitlines()
+        assert shown[0] == "Connections 300/0: 5"
+        assert len(shown) == 9
+        assert ctl(tmp_path, "counter", "add", "/site/x", "41").stdout == "41\n"
+        assert ctl(tmp_path, "counter", "increment", "/site/x").stdout == "42\n"  # in whichever worker
+        wrong = ctl(tmp_path, "inbound_audit", "show")
+        assert wrong.returncode == 64
+        assert "no such command" in wrong.stderr

@@ -67,7 +67,8 @@ def test_series_are_changed_and_counted(state: State, clock: Clock) -> None:
 
 def test_a_file_is_loaded(state: State, tmp_path: Path) -> None:
     (tmp_path / "series").write_text("10.0.0.1,4\n10.0.0.2,3\n")
-    assert inbound_audit(state, ["load", "series"], tmp_path) == ["2 loaded"]
+    state.places.rules = Rules(log_dir=str(tmp_path))
+    assert inbound_audit(state, ["load", "series"]) == ["2 loaded"]
     assert inbound_audit(state, ["count_cidr", "10.0.0.0/24", "series", "60,3", "0", "0"]) == ["7"]
     (tmp_path / "other").write_text('"a,b",2\n')
     assert inbound_audit(state, ["load", "words", str(tmp_path / "other")]) == ["1 loaded"]

@@ -1,7 +1,7 @@
 """msys.lock and msys.unlock: one session of all workers at a time.
 
-The law: declarations only. A lock belongs to the session that took it (outside sessions: to the worker), is given back
-when that ends, and is free again after [state] lock_lease whatever happens.
+The law: declarations only. A lock belongs to the session that took it (outside sessions: to the timer or closure), is
+given back when the session or its process ends, and is free again after [state] lock_lease whatever happens.
 
 Source: manual, msys.lock, msys.unlock.
 """
@@ -63,4 +63,7 @@ def unlock(mutexname: str, *, here: Here) -> Job | None:
 
 
 def _owner(here: Here) -> bytes:
-    return here.session.ac.conn_id.encode() if here.session is not None else b"worker %d" % os.getpid()
+    if here.session is not None:
+        owner: bytes = here.session.ac.conn_id.encode()
+        return owner
+    return b"process %d task %d" % (os.getpid(), id(here.task))

@@ -1,8 +1,8 @@
 """The policy scripts that an existing Momentum configuration loads, and the pools and datasources that they use.
 
-The law: of a Momentum configuration only scriptlet, ThreadPool and Datasource stanzas mean something here; the rest is
-skipped, and what of a stanza has no meaning here is noted, never an error. Source: the manual, "scriptlet - Lua Policy
-Scripts", "threadpool".
+The law: of a Momentum configuration only scriptlet, ThreadPool, Datasource and inbound_audit stanzas mean something
+here; the rest is skipped, and what of a stanza has no meaning here is noted, never an error. Source: the manual,
+"scriptlet - Lua Policy Scripts", "threadpool", "inbound_audit".
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from lumilter.config.momentum_datasources import datasource
 from lumilter.config.sections.datasources import Datasource
+from lumilter.config.sections.state import MONITOR
 from lumilter.config.stanza import Include, Item, Option, Stanza, parse
 from lumilter.errors import ConfigError
 
@@ -63,6 +65,8 @@ class Scriptlets:
     scripts: list[Declaration] = field(default_factory=list)
     pools: list[ThreadPool] = field(default_factory=list)
     datasources: list[Datasource] = field(default_factory=list)
+    monitors: list[tuple[int, int]] = field(default_factory=list)
+    """Seconds and windows: monitors of the inbound_audit module."""
     notes: list[str] = field(default_factory=list)
     _instance: str | None = None
 
@@ -75,6 +79,8 @@ class Scriptlets:
                 found._scriptlet(item, place)
             elif isinstance(item, Stanza) and item.kind.lower() == "threadpool" and item.names:
                 found._thread_pool(item, place)
+            elif isinstance(item, Stanza) and item.kind.lower() == "inbound_audit":
+                found._inbound_audit(item, place)
             elif isinstance(item, Stanza) and item.kind.lower() == "datasource":
                 found._datasource(item, place)
         return found
@@ -148,6 +154,20 @@ class Scriptlets:
         )
         self.datasources.append(found)
         self.notes += notes
+
+    def _inbound_audit(self, stanza: Stanza, place: _Place) -> None:
+        for item, where in self._expanded(stanza.body, place):
+            if not isinstance(item, Option):
+                continue
+            if item.name.lower() != "monitors":
+                self.notes.append(f"{where.at(item.line)}: {item.name} of inbound_audit has no effect here")
+                continue
+            for text in item.items or ([item.value] if item.value else []):
+                try:
+                    monitor = MONITOR.read(text)
+                except ValueError as error:
+                    raise where.error(f"monitors: {error}", item.line) from None
+                self.monitors.append(cast(tuple[int, int], monitor))
 
     def _thread_pool(self, stanza: Stanza, place: _Place) -> None:
         numbers: dict[str, int] = {}

@@ -52,6 +52,8 @@ def with_scripts(config: Config, source: Source) -> Config:
         found = Scriptlets.read(file)
         notes = found.notes
         config = replace(config, pools=_pools(config.pools, found.pools))
+        monitors = tuple(dict.fromkeys((*config.inbound_audit.monitors, *found.monitors)))
+        config = replace(config, inbound_audit=replace(config.inbound_audit, monitors=monitors))
         own = {each.name for each in config.datasources}
         notes += [
             f"{file}: the [[datasource]] {each.name} takes the place of this file's"

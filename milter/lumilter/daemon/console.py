@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from lumilter.daemon.engine import Engine
-from lumilter.errors import ScriptError
+from lumilter.errors import LumilterError, ScriptError
 from lumilter.host.pool_figures import figures_text
+from lumilter.state import console
 
 log = logging.getLogger("lumilter.worker")
 
@@ -31,6 +33,8 @@ HELP: Mapping[str, str] = {
     "dns_cache flush": "forget all DNS answers",
     "ds_core stats": "what the datasources and their caches have done",
     "ds_core flush [NAME]": "forget the answers of one datasource, or of all",
+    "inbound_audit help": "what clients did: connections, receptions, rejections, and audit series",
+    "counter help": "counters of scripts",
 }
 
 
@@ -54,6 +58,9 @@ class Console:
 
         controls = self._engine.host.controls
         try:
+            if (first := words[0].lower().partition(":")[0] if words else "") in console.COMMANDS:
+                self._state(console.COMMANDS[first], words[1:], line, end)
+                return
             if tuple(words[:2]) == ("scriptlet", "eval"):
                 if len(words) < 3:
                     end(EX_USAGE, "scriptlet eval: expected Lua to run")
@@ -85,6 +92,26 @@ class Console:
             case ["ds_core", "flush", *_] if len(words) < 4:
                 return self._flush(words[2] if len(words) == 3 else None)
         return None
+
+    def _state(
+        self, command: console.Command, words: Sequence[str], line: Callable[[str], None], end: Callable[..., None]
+    ) -> None:
+        """Run a command on shared state, which may take long, on a thread of its own."""
+        loop, state = self._engine.loop, self._engine.setup.services.state
+
+        def done(future: Future[list[str]]) -> None:
+            error = future.exception()
+            if isinstance(error, LumilterError):
+                end(EX_USAGE, str(error))
+            elif error is not None:
+                log.error("the command %s failed", words, exc_info=error)
+                end(EX_SCRIPT, f"internal error: {error}")
+            else:
+                for text in future.result():
+                    line(text)
+                end()
+
+        loop.pool.submit(command, state, words).add_done_callback(lambda future: loop.post(lambda: done(future)))
 
     def _queue(self, name: str) -> Iterable[str]:
         figures = self._engine.host.pools.figures(name)

@@ -51,8 +51,8 @@ class CommandError(LumilterError):
     """A command that can't be done: str() is what is wrong with it."""
 
 
-def inbound_audit(state: State, words: Sequence[str], directory: Path | None = None) -> list[str]:
-    """Lines of an answer. directory: where `load` looks for a file that is not named. Raises LumilterError."""
+def inbound_audit(state: State, words: Sequence[str]) -> list[str]:
+    """Lines of an answer. Raises LumilterError."""
     match list(words):
         case ["show", "ip", address]:
             return _show(state, _network(address))
@@ -71,7 +71,7 @@ def inbound_audit(state: State, words: Sequence[str], directory: Path | None = N
             store.remove(series, _item(series, address).address)
             return ["done"]
         case ["load", name, *file] if len(file) < 2:
-            return _load(state, name, Path(file[0]) if file else (directory or Path()) / file_name(name))
+            return _load(state, name, Path(file[0]) if file else Path(state.places.rules.log_dir) / file_name(name))
         case [] | ["help"]:
             return INBOUND_AUDIT.splitlines()
     raise CommandError(f"no such command, or not so many words: {' '.join(words)}\n{INBOUND_AUDIT}")

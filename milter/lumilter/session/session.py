@@ -318,7 +318,7 @@ class Session(Running):
     ) -> Generator[Request, Answer, Outcome | None]:
         """Run the hooks of each recipient; those that are left, with their messages, are put into `members`."""
         shared = self.vctx.mess
-        bodies: dict[bytes, bytes] = {}
+        bodies: dict[bytes, bytes] | None = {} if len(self.recipients.wanted) > 1 else None
         for recipient in list(self.recipients):
             own = message.for_recipient(recipient.address, message.id if not self.messages else self.new_id())
             context.recipient(own.mess, Path.parse(recipient.address))

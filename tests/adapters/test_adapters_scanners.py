@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from lumilter.adapters.scanners.contract import Envelope, Result, Sample, ScanError, Verdict
+from lumilter.adapters.scanners import circuit
+from lumilter.adapters.scanners.contract import MOST_RULES, Envelope, Result, Sample, ScanError, Verdict
 from lumilter.adapters.scanners.kinds import KINDS
 from lumilter.adapters.scanners.scanner import Scanner
 from lumilter.config.sections import scanners as tables
@@ -32,6 +33,16 @@ class Told:
     def scan(self, sample: Sample, server: Any, deadline: float) -> Result:
         self.asked.append(server)
         return self.does(server)
+
+
+@dataclass
+class Clock:
+    """In the place of the module `time`."""
+
+    now: float = 0
+
+    def monotonic(self) -> float:
+        return self.now
 
 
 def clean(server: Any) -> Result:
@@ -98,17 +109,19 @@ def test_what_an_engine_refuses_is_its_last_word() -> None:
     assert scan.stats()["servers_left_alone"] == 0
 
 
-def test_the_circuit_opens_and_closes() -> None:
+def test_the_circuit_opens_and_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(circuit, "time", clock)
     engine = Told(refused)
-    scan = with_engine(engine, ["a"], retries=0, failures=3, pause=0.2, cache=0)
+    scan = with_engine(engine, ["a"], retries=0, failures=3, pause=30, cache=0)
     assert [word(scan) for _ in range(5)] == ["down", "down", "down", "circuit", "circuit"]
     assert scan.stats()["servers_left_alone"] == 1
     assert len(engine.asked) == 3
-    time.sleep(0.25)
+    clock.now = 31
     assert [word(scan), word(scan)] == ["down", "circuit"]
     assert len(engine.asked) == 4
     engine.does = clean
-    time.sleep(0.25)
+    clock.now = 62
     assert [word(scan), word(scan)] == ["clean", "clean"]
     assert scan.stats()["servers_left_alone"] == 0
 
@@ -236,6 +249,11 @@ def test_waiting_for_a_slot_ends_in_time() -> None:
         scan.scan(SAMPLE, time.monotonic() + 0.1)
     go_on.set()
     assert first.result(60) == "clean"
+
+
+def test_a_result_has_a_bounded_number_of_rules() -> None:
+    engine = Told(lambda server: Result(Verdict.SPAM, rules=tuple(map(str, range(100_000)))))
+    assert len(with_engine(engine, ["a"]).scan(SAMPLE, soon()).rules) == MOST_RULES
 
 
 def test_every_scan_is_told_of() -> None:

@@ -289,7 +289,7 @@ def test_a_scanner_that_hangs_delays_no_other_session(tmp_path: Path) -> None:
 
 
 def test_a_hook_hears_of_a_failure_before_its_own_deadline(tmp_path: Path) -> None:
-    with running(tmp_path, SCAN, serving(program("sleep 100", timeout=60)), limits=Limits(20_000_000, 2)) as run:
+    with running(tmp_path, SCAN, serving(program("sleep 100", timeout=60)), limits=Limits(20_000_000, 5)) as run:
         outcomes = run.send()
     assert not run.errors
     assert run.printed == ["3\tprogram: no answer in time\tnil\tnil"]
@@ -306,7 +306,7 @@ def test_a_hook_that_is_given_up_leaves_its_scan_behind(tmp_path: Path) -> None:
         return CLEAN
 
     scanners = serving(with_engine(Says(slow), timeout=60))
-    with running(tmp_path, SCAN, scanners, limits=Limits(20_000_000, 0.3)) as run, run.conversation() as conversation:
+    with running(tmp_path, SCAN, scanners, limits=Limits(20_000_000, 1.0)) as run, run.conversation() as conversation:
         for event in (Helo("c"), Mail("<ann@example.org>"), Rcpt("<bob@example.com>"), Data({"i": "Q"})):
             conversation.handle(event)
         body = memoryview(b"z" * 100_000)

@@ -17,6 +17,8 @@ Buffer = bytes | memoryview
 
 CHUNK = 1 << 16
 """Bytes that are handed on at a time."""
+MOST_RULES = 1000
+"""Names of rules that are kept of a result."""
 
 
 class Verdict(StrEnum):

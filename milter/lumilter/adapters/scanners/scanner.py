@@ -16,7 +16,7 @@ from typing import Any
 
 from lumilter.adapters.scanners.cache import Cache
 from lumilter.adapters.scanners.circuit import Circuit, Circuits
-from lumilter.adapters.scanners.contract import Engine, Result, Sample, ScanError, Verdict
+from lumilter.adapters.scanners.contract import MOST_RULES, Engine, Result, Sample, ScanError, Verdict
 
 log = logging.getLogger("lumilter.scan")
 
@@ -100,9 +100,10 @@ class Scanner:
         if not self._slots.acquire(timeout=max(0.0, until - time.monotonic())):
             raise ScanError("timeout", f"{self.name}: no scan ended in time, {self.terms.concurrency} are running")
         try:
-            result = replace(self._asked(sample, until), scanner=self.name)
+            found = self._asked(sample, until)
         finally:
             self._slots.release()
+        result = replace(found, scanner=self.name, rules=found.rules[:MOST_RULES])
         if digest:
             self._cache.put(digest, result)
         return result, str(result.verdict)

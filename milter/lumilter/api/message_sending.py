@@ -17,7 +17,7 @@ from lumilter.api.extended_message import CONTENT, CONTENT_AND_BINDING, PACKAGE
 from lumilter.api.message_content import empty, without_mark
 from lumilter.api.message_making import made_part, new_boundary
 from lumilter.api.message_routing import routing_of
-from lumilter.api.signed_content import configured_seals
+from lumilter.api.signed_content import Sealing
 from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api
@@ -233,7 +233,7 @@ def promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) ->
         way = known.header(msg.route, msg.priority, Path.parse(recipient).domain)
         ways.setdefault(way, []).append(recipient)
     body, signatures = msg.content.body, here.services.signatures
-    seals = (*msg.seals, *configured_seals(msg, signatures))
+    seals = (*msg.seals, *Sealing(signatures)(msg))
 
     def run(deadline: float) -> bool:
         if seals:

@@ -32,15 +32,22 @@ def responsible_domain(headers: HeaderList) -> str:
     return ""
 
 
-def configured_seals(message: MailMessage, signatures: Signatures) -> Sequence[Hashable]:
-    """What the configuration signs a message with. What a script made from nothing is never under a condition."""
-    if not signatures.signs:
-        return ()
-    conn, mess = message.conn, message.mess
-    free = message.made and not conn
-    return signatures.configured(
-        responsible_domain(message.content.headers), lambda name: free or name in conn or name in mess
-    )
+class Sealing:
+    """What the configuration signs messages with. Recipients' messages share their headers: From is read once."""
+
+    def __init__(self, signatures: Signatures) -> None:
+        self._signatures = signatures
+        self._last: tuple[HeaderList, str] | None = None
+
+    def __call__(self, message: MailMessage) -> Sequence[Hashable]:
+        """The seals of a message. What a script made from nothing is never under a condition."""
+        if not self._signatures.signs:
+            return ()
+        headers, conn, mess = message.content.headers, message.conn, message.mess
+        if self._last is None or not self._last[0].is_shared(headers):
+            self._last = headers.copy(), responsible_domain(headers)
+        free = message.made and not conn
+        return self._signatures.configured(self._last[1], lambda name: free or name in conn or name in mess)
 
 
 def our_results(headers: HeaderList, ident: str) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import gc
 import logging
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import lumilter.api  # noqa: F401  (fills the registry)
-from lumilter.api.signed_content import configured_seals
+from lumilter.api.signed_content import Sealing
 from lumilter.calls import Here
 from lumilter.daemon import census
 from lumilter.host.host import Host, LuaSettings, Script
@@ -35,7 +35,6 @@ from lumilter.session.events import (
     Outcome,
     Rcpt,
 )
-from lumilter.session.mail import MailMessage
 from lumilter.session.needs import Edits, Needs
 from lumilter.session.routing import Routing
 from lumilter.session.session import Session
@@ -126,11 +125,7 @@ class Engine:
         session: Session
         modules, new_id = self.host.modules, self.host.new_id
         routing, remembers = setup.services.routing or Routing(), setup.services.mail.remembers
-        signatures = setup.services.signatures
-
-        def sealing(message: MailMessage) -> Sequence[Hashable]:
-            return configured_seals(message, signatures)
-
+        sealing = Sealing(setup.services.signatures)
         if setup.is_shadow is None:
             session = Session(
                 modules, setup.options, new_id, setup.peer_context, routing, remembers, sealing, setup.checking

@@ -36,12 +36,8 @@ def perform(host: Host, request: Seal, session: Session, answer: Callable[[Seale
     begun = time.monotonic()
 
     def work() -> Sealed:
-        return Sealed(
-            tuple(
-                tuple(Header(name, value) for name, value in signatures.seal(fields, body, seals))
-                for fields, body, seals in wanted
-            )
-        )
+        made = signatures.seal_all(wanted)
+        return Sealed(tuple(tuple(Header(name, value) for name, value in fields) for fields in made))
 
     def done(future: Future[Sealed]) -> None:
         error = future.exception()

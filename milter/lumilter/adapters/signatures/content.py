@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from lumilter.adapters.signatures import canonical
 from lumilter.adapters.signatures.canonical import Buffer
@@ -20,15 +21,21 @@ HASHES = {"sha1": hashlib.sha1, "sha256": hashlib.sha256}
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """fields: in order. body: with CRLF line ends."""
+    """fields: in order. body: with CRLF line ends. known: what was computed of the body, for all who share it."""
 
     fields: tuple[Field, ...]
     body: Buffer
+    known: dict[object, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @staticmethod
-    def of(fields: Iterable[Field], body: Buffer) -> Content:
+    def of(fields: Iterable[Field], body: Buffer, known: dict[object, Any] | None = None) -> Content:
         """From fields that may be folded with LF alone; what has no name is none."""
-        return Content(tuple((name, crlf(value)) for name, value in fields if name), body)
+        made = tuple((name, crlf(value)) for name, value in fields if name)
+        return Content(made, body, {} if known is None else known)
+
+    def below(self, fields: Iterable[Field]) -> Content:
+        """The same with more fields at the top."""
+        return Content((*fields, *self.fields), self.body, self.known)
 
 
 def crlf(value: bytes) -> bytes:
@@ -41,8 +48,6 @@ class Digests:
 
     def __init__(self, content: Content) -> None:
         self.content = content
-        self._sizes: dict[str, int] = {}
-        self._hashes: dict[tuple[str, str, int | None], bytes] = {}
         self._fields: dict[tuple[int, str], bytes] = {}
         self._named: dict[bytes, list[int]] = {}
         for at, (name, _) in enumerate(content.fields):
@@ -54,18 +59,18 @@ class Digests:
 
     def body_size(self, form: str) -> int:
         """Length of the canonical body."""
-        made = self._sizes.get(form)
-        if made is None:
-            made = self._sizes[form] = sum(map(len, canonical.BODIES[form](self.content.body)))
-        return made
+        known = self.content.known
+        if form not in known:
+            known[form] = sum(map(len, canonical.BODIES[form](self.content.body)))
+        return int(known[form])
 
     def body_hash(self, form: str, algorithm: str, length: int | None = None) -> bytes:
         """Of the canonical body, or of its first so many bytes."""
         key = form, algorithm, length
-        made = self._hashes.get(key)
-        if made is None:
-            made = self._hashes[key] = self._hash(form, algorithm, length)
-        return made
+        known = self.content.known
+        if key not in known:
+            known[key] = self._hash(form, algorithm, length)
+        return bytes(known[key])
 
     def _hash(self, form: str, algorithm: str, length: int | None) -> bytes:
         hashed = HASHES[algorithm]()

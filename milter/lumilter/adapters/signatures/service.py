@@ -157,16 +157,24 @@ class Signatures:
         if key is not None:
             algorithm_for(key, seal.digest)
 
-    def seal(self, fields: Sequence[Field], body: Buffer, seals: Sequence[Any]) -> list[Field]:
+    def seal_all(self, messages: Sequence[tuple[Sequence[Field], Buffer, Sequence[Any]]]) -> list[list[Field]]:
+        """`seal` for several messages; a body that many of them share is hashed once. Raises SignatureError."""
+        known: dict[int, dict[object, Any]] = {}
+        return [self.seal(fields, body, seals, known.setdefault(id(body), {})) for fields, body, seals in messages]
+
+    def seal(
+        self, fields: Sequence[Field], body: Buffer, seals: Sequence[Any], known: dict[object, Any] | None = None
+    ) -> list[Field]:
         """The fields that seals put before all others of a message, each over what the ones before it made.
 
-        fields: folded with LF or CRLF; what comes back is folded with LF. Raises SignatureError.
+        fields: folded with LF or CRLF; what comes back is folded with LF. known: what was computed of the body. Raises
+        SignatureError.
         """
         from lumilter.adapters.signatures.content import Content
 
         made: list[Field] = []
         now = int(time.time())
-        content = Content.of(fields, body)
+        content = Content.of(fields, body, known)
         for seal in sorted(seals, key=lambda each: each.last):  # an ARC set goes over everything
             try:
                 new = seal.fields(content, self.keys, now)
@@ -175,6 +183,6 @@ class Signatures:
                     raise
                 log.error("a message leaves without a signature: %s", error)
                 continue
-            content = Content((*new, *content.fields), body)
+            content = content.below(new)
             made = [*new, *made]
         return [(name, value.replace(b"\r\n", b"\n")) for name, value in made]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lumilter.config.address import SocketAddress
 from support.clamd import Clamd
-from support.postfix import free_port
+from support.ports import free_port
 
 SPAM = b"lumilter-test-spam"
 """What both filters take for spam; "some" in the subject is a little."""

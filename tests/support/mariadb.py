@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pymysql
 
-from support.server_process import ServerProcess, account, free_port, own_directory
+from support.ports import free_port
+from support.server_process import ServerProcess, account, own_directory
 
 PASSWORD = "m4ria&db"
 

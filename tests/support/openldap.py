@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import ldap3
 
 from support.certificates import Authority
-from support.server_process import ServerProcess, free_port, own_directory
+from support.ports import free_port
+from support.server_process import ServerProcess, own_directory
 
 SUFFIX = "dc=example,dc=com"
 ROOT = f"cn=admin,{SUFFIX}"

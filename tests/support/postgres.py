@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psycopg
 
-from support.server_process import ServerProcess, account, free_port, own_directory
+from support.ports import free_port
+from support.server_process import ServerProcess, account, own_directory
 
 PASSWORD = "p4ss;word"
 

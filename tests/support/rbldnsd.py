@@ -17,7 +17,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 
-from support.postfix import free_port
+from support.ports import free_port
 
 
 class Rbldnsd:

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,13 +19,6 @@ from pathlib import Path
 
 PATIENCE = 60.0
 """Seconds for a server to come up: machines are slow now and then."""
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens at."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def account(name: str) -> str | None:

@@ -20,11 +20,12 @@ from support.asking import NAME, Asked, asked
 from support.mariadb import PASSWORD as MARIADB_PASSWORD
 from support.mariadb import Mariadb
 from support.openldap import PEOPLE, OpenLdap
+from support.ports import free_port
 from support.postgres import PASSWORD as POSTGRES_PASSWORD
 from support.postgres import Postgres
 from support.raw_server import raw_server
 from support.relay import relay
-from support.server_process import ServerProcess, free_port
+from support.server_process import ServerProcess
 
 KINDS = ["postgres", "mariadb", "openldap"]
 HASTY = Behaviour(timeout=2, retry=0.2, connections=3)

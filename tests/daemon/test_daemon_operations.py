@@ -12,6 +12,7 @@ import signal
 import socket
 import stat
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.milter_client import MilterClient
+from support.ports import free_port
 from support.site import until
 
 POLICY = """
@@ -172,6 +174,24 @@ def test_figures_for_prometheus_and_a_page_for_health(tmp_path: Path) -> None:
         assert get(tmp_path / "metrics", "/health")[1] == "ok\n"
         assert get(tmp_path / "metrics", "/nothing")[0].startswith("HTTP/1.1 404")
         assert ctl(tmp_path, "metrics").stdout.startswith("# HELP lumilter_sessions_total")
+
+
+def test_figures_on_a_port(tmp_path: Path) -> None:
+    """As Prometheus asks for them; everything that an operator watches is there from the start."""
+    port = free_port()
+    with serving(tmp_path, f'[metrics]\nsocket = "inet:{port}@127.0.0.1"\n'):
+        session(tmp_path, "<bad@x.test>")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+            families = {family.name for family in text_string_to_metric_families(answer.read().decode())}
+    assert families >= {
+        f"lumilter_{name}"
+        for name in (
+            *("sessions", "sessions_open", "messages", "verdicts", "hook_seconds", "wait_seconds", "script_errors"),
+            *("loop_delay_seconds", "pool_queue", "limits_hit", "workers", "worker_restarts", "reloads", "generation"),
+            *("lua_memory_bytes", "resident_memory_bytes"),
+        )
+    }
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lumilter.adapters.datasources.service import Datasources
-from lumilter.adapters.dns import Lookup, Resolver
+from lumilter.adapters.dns_lookup import LateResolver, Lookup
 from lumilter.adapters.files import Files
 from lumilter.adapters.filesystems import Filesystems
 from lumilter.adapters.http import Web, WebClient
@@ -114,7 +114,7 @@ class NoSettings:
 class Services:
     """One of each; what stands here by default works without a configuration, or says which key is missing."""
 
-    resolver: Lookup = field(default_factory=Resolver)
+    resolver: Lookup = field(default_factory=LateResolver)
     """DNS."""
     dns_timeout: float = 10.0
     """Seconds for one lookup."""

@@ -20,7 +20,20 @@ end
 MESSAGES = 500
 MOST = 40_000_000
 """Bytes of resident memory, shared libraries included."""
-HEAVY = {"sqlalchemy", "httpx", "lxml", "redis", "ldap3", "dkim", "spf", "authres", "pyclamd", "psycopg", "pymysql"}
+HEAVY = {
+    "dns",
+    "sqlalchemy",
+    "httpx",
+    "lxml",
+    "redis",
+    "ldap3",
+    "dkim",
+    "spf",
+    "authres",
+    "pyclamd",
+    "psycopg",
+    "pymysql",
+}
 """What scripts and configurations ask for by using it. LMDB is no such thing: state is opened at the start, and takes
 0.3 MB."""
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from fuzz.growth import Growth
 from fuzz.targets.session import Source
 from lumilter.adapters import pcre, xml
-from lumilter.adapters.dns_names import host_and_port, question
+from lumilter.adapters.dns_names import host_and_port
+from lumilter.adapters.dns_question import question
 from lumilter.cli.eml import read_message
 from lumilter.config.address import SocketAddress
 from lumilter.config.stanza import parse

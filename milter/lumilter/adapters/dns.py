@@ -1,7 +1,6 @@
 """DNS lookups: of real name servers, or of fixtures in their place.
 
-The law: a lookup gives records or raises LookupFailed with a short word (NXDOMAIN, NODATA, SERVFAIL, REFUSED, TIMEOUT);
-only a wrong record type is another error. Any thread may call; it blocks until the answer, at most until the deadline.
+The law: as dns_lookup says. This file is what loads dnspython.
 
 Source: manual, `msys.dnsLookup`; RFC 2308 for how long a negative answer is kept. Public policies compare the word with
 "NXDOMAIN" and try the next type on any other: a name without records of a type is a failed lookup, not an empty list.
@@ -11,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import dns.exception
 import dns.message
@@ -23,13 +22,12 @@ import dns.resolver
 
 from lumilter.adapters.dns_cache import Cache, Stats
 from lumilter.adapters.dns_fixtures import FixtureResolver
-from lumilter.adapters.dns_names import NXDOMAIN, RecordTypeError, host_and_port, is_ip, question, record_type, text_of
-from lumilter.errors import ConfigError, LookupFailed
+from lumilter.adapters.dns_lookup import Lookup, Record
+from lumilter.adapters.dns_names import NXDOMAIN, RecordTypeError, configured, host_and_port, is_ip, record_type
+from lumilter.adapters.dns_question import question, text_of
+from lumilter.errors import LookupFailed
 
 __all__ = ["FixtureResolver", "Lookup", "Record", "RecordTypeError", "Resolver", "Stats"]
-
-Record = tuple[int | None, str]
-"""Preference (None for records without one) and text: an address, a name without final dot, or a TXT record's bytes."""
 
 NODATA = "NODATA"
 SERVFAIL = "SERVFAIL"
@@ -40,17 +38,6 @@ MAX_NEGATIVE_TTL = 10_800
 """RFC 2308 5: one to three hours have been found to work well."""
 _TRY_SECONDS = 2.0
 """For one server to answer, before the next is asked."""
-
-
-class Lookup(Protocol):
-    """Whatever can answer DNS lookups."""
-
-    def lookup(self, name: str, rtype: str = "A", *, server: str | None = None, deadline: float) -> list[Record]:
-        """The records, best preference first, else in the order of the answer.
-
-        rtype: A, AAAA, TXT, MX, PTR or NS in either case; RecordTypeError otherwise. server: instead of the configured
-        ones. deadline: a time.monotonic() value. Raises LookupFailed.
-        """
 
 
 class Resolver:
@@ -70,7 +57,7 @@ class Resolver:
     ) -> None:
         self._resolv_conf = resolv_conf
         self._cache: Cache[tuple[Record, ...] | str] = Cache(cache_entries, clock)
-        self._default = _asking([_configured(server) for server in servers]) if servers else None
+        self._default = _asking([configured(server) for server in servers]) if servers else None
 
     def lookup(self, name: str, rtype: str = "A", *, server: str | None = None, deadline: float) -> list[Record]:
         """See Lookup. server may be a host name too, as in Momentum's Sieve; its address is looked up first."""
@@ -111,16 +98,6 @@ class Resolver:
             return _asking([(address, port) for _, address in self.lookup(host, "A", deadline=deadline)])
         except LookupFailed as error:  # the server's NXDOMAIN must not pass for the name's
             raise LookupFailed(f"name server {server!r}: {error}") from None
-
-
-def _configured(server: str) -> tuple[str, int]:
-    try:
-        host, port = host_and_port(server)
-    except LookupFailed as error:
-        raise ConfigError(str(error)) from None
-    if not is_ip(host):
-        raise ConfigError(f"name server {server!r}: expected an IP address, not a name")
-    return host, port
 
 
 def _asking(servers: list[tuple[str, int]]) -> dns.resolver.Resolver:

@@ -12,7 +12,8 @@ from typing import Any
 
 import dns.name
 
-from lumilter.adapters.dns_names import TYPES, question, record_type
+from lumilter.adapters.dns_names import TYPES, record_type
+from lumilter.adapters.dns_question import question
 from lumilter.errors import ConfigError, LookupFailed
 
 _Answer = list[tuple[int | None, str]] | str

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lumilter import config
-from lumilter.adapters.dns import FixtureResolver, Lookup
+from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.http import NoWeb
 from lumilter.calls import Here
 from lumilter.cli.serve import DEFAULT_CONFIG
@@ -44,6 +44,8 @@ def offline_setup(
     settings = load(options)
     resolver: Lookup | None = None
     if not options.live:
+        from lumilter.adapters.dns import FixtureResolver  # the daemon's verbs do without dnspython
+
         resolver = FixtureResolver(Path(options.fixtures) if options.fixtures else {})
     alone = bool(options.script) and not options.config
     mail = Unsent(settings.inject.server is not None or alone, settings.inject.hops)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from lumilter import __version__
 from lumilter.adapters import files
-from lumilter.adapters.dns import Lookup, Resolver
+from lumilter.adapters.dns_lookup import LateResolver, Lookup
 from lumilter.adapters.http import Settings, Web, WebClient
 from lumilter.adapters.pcre import Limits as PcreLimits
 from lumilter.calls import Here
@@ -58,7 +58,7 @@ def setup_of(
     hostname = socket.gethostname().lower()
     web = web or WebClient(web_settings(config))
     services = Services(
-        resolver=resolver or Resolver(servers=dns.servers, cache_entries=dns.cache_entries),
+        resolver=resolver or LateResolver(servers=dns.servers, cache_entries=dns.cache_entries),
         dns_timeout=dns.timeout,
         pcre=PcreLimits(pcre.match_limit, pcre.depth_limit, pcre.heap_limit // 1024),
         hostname=hostname,

@@ -15,7 +15,8 @@ from fuzz.target import target
 from fuzz.targets.soup import BYTES, TEXT, soup
 from lumilter.adapters import pcre
 from lumilter.adapters.dns import Resolver
-from lumilter.adapters.dns_names import NXDOMAIN, host_and_port, is_ip, question, text_of
+from lumilter.adapters.dns_names import NXDOMAIN, host_and_port, is_ip
+from lumilter.adapters.dns_question import question, text_of
 from lumilter.adapters.pcre import Limits, MatchLimitError, PatternError
 from lumilter.errors import LookupFailed
 from support.dns_server import SOA, DnsServer, reply

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lumilter.adapters.dns import Lookup
+from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.signatures.errors import SignatureError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from lumilter.adapters.dns import Lookup
+from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.signatures import codes
 from lumilter.adapters.signatures.content import Content, Digests, without_value
 from lumilter.adapters.signatures.keys import Malformed, PublicKey, Refused, fetch, tags_of

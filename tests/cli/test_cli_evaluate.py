@@ -42,7 +42,7 @@ def test_values(lumilter: Lumilter, script: Callable[..., Path], lua: str, print
         ("error('on purpose')", "eval:1: on purpose"),
         ("\nnil .. 1", "eval:2: attempt to concatenate"),
         ("msys.expandMacro('%{s}')", "eval:1: msys.expandMacro: there is no session"),
-        ("msys.av.scan()", "eval:1: msys.av.scan is not available"),
+        ("msys.mstore.load()", "eval:1: msys.mstore.load is not available"),
         ("while true do end", "instruction budget"),
     ],
 )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-import subprocess
-import time
+import socket
 from pathlib import Path
 
 import pytest
 
-from support.daemon import COMMAND, ENVIRONMENT, Daemon
+from support.daemon import Daemon
 from support.milter_client import Gone, MilterClient
 from support.served import POLICY, connect, serving
 from support.site import until
@@ -80,15 +80,26 @@ def test_sessions_that_wait_in_the_queue_are_served_before_the_end(tmp_path: Pat
         assert daemon.wait() == 0
 
 
+def ask(tmp_path: Path, verb: str) -> socket.socket:
+    """A request on the control socket."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(60)
+    client.connect(f"{tmp_path}/m.sock.control")
+    client.sendall(json.dumps({"verb": verb, "args": {}}).encode() + b"\n")
+    return client
+
+
 def test_a_stop_answers_a_reload_that_waits(tmp_path: Path) -> None:
     slow = f"if io.open('{tmp_path}/flag') then msys.sleep(20) end\n" + POLICY.format("one")
     with serving(tmp_path, policy=slow) as daemon:
         (tmp_path / "flag").touch()
-        ctl = [*COMMAND[:3], "ctl", "--socket", f"{tmp_path}/m.sock.control", "reload"]
-        asked = [subprocess.Popen(ctl, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        asked = [ask(tmp_path, "reload") for _ in range(2)]
         until(lambda: len(daemon.workers) == 2)
-        time.sleep(0.5)
+        with ask(tmp_path, "status") as status:  # who is answered came after them
+            assert b'"end":0' in status.makefile("rb").read()
         daemon.terminate()
         for each in asked:
-            assert "the daemon is stopping" in each.communicate(timeout=30)[1]
-            assert each.returncode
+            with each:
+                answer = each.makefile("rb").read()
+            assert b"the daemon is stopping" in answer
+            assert b'"end":78' in answer

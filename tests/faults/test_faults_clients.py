@@ -25,7 +25,7 @@ function mod:validate_rcptto_list(list, vctx) end
 function mod:validate_data(msg) msg:header('X-Seen', '1') end
 """
 VANISH = int(os.environ.get("LUMILTER_VANISH", "1500"))
-"""Sessions; 10,000 were done by hand."""
+"""Sessions; bench/SOAK.md has longer runs."""
 WIRES = pytest.mark.parametrize("wire", ["python", "libmilter"])
 NASTY = b"\xff\xfe\x80 \xe9\x01\x7f\xc3"
 

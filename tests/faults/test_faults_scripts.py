@@ -14,6 +14,7 @@ from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.dns_server import DnsServer
 from support.load import Load
 from support.milter_client import Gone, MilterClient
+from support.site import until
 
 POLICY = """
 function mod:validate_mailfrom(str, ac, vctx)
@@ -66,10 +67,12 @@ def test_a_loop_that_nothing_stops_costs_its_worker_only(serving: Serving, load:
     config = "workers = 2\n[lua]\njit = true\n[workers]\nstuck = 3\n"
     with serving(POLICY.replace("FAULT", loop), config) as daemon:
         before = set(daemon.workers)
-        with load("-c", 4, "-d", 8) as running:
+        with load("-c", 4, "-d", 3600) as running:
             time.sleep(0.5)
             with pytest.raises(Gone):
                 fault(tmp_path)
+            until(lambda: len(daemon.workers) == 2 and before != set(daemon.workers))
+            running.end()
         running.all_right(lost=4)
         assert len(before & set(daemon.workers)) == 1
         assert "a script is stuck where it can't be stopped" in daemon.log

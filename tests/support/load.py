@@ -24,6 +24,10 @@ class Load:
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         return self
 
+    def end(self) -> None:
+        """Before its time: messages that were begun come to their end."""
+        self._process.terminate()
+
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if kind is not None:
             self._process.kill()

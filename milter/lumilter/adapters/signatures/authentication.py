@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lumilter.adapters.dns import Lookup
+from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.signatures import dmarc, domainkeys, results, sender_policy, verification
 from lumilter.adapters.signatures.canonical import Buffer
 from lumilter.adapters.signatures.content import Content, Field

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from lumilter.adapters.dns import Lookup
+from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.signatures.canonical import relaxed_header
 from lumilter.adapters.signatures.content import Content, Digests, Field, without_value
 from lumilter.adapters.signatures.errors import SignatureError

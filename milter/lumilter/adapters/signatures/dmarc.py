@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from lumilter.adapters.dns import Lookup
+from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.signatures import codes
 from lumilter.adapters.signatures.keys import Malformed, tags_of
 from lumilter.adapters.signatures.sender_policy import SpfResult

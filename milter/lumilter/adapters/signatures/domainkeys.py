@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lumilter.adapters.dns import Lookup
+from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.signatures import canonical
 from lumilter.adapters.signatures.content import Content, Field
 from lumilter.adapters.signatures.errors import SignatureError

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from lumilter.adapters.dns import Lookup
+from lumilter.adapters.dns_lookup import Lookup
 from lumilter.errors import LookupFailed
 
 log = logging.getLogger("lumilter.signatures")

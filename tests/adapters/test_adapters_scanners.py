@@ -234,6 +234,28 @@ def test_no_time_left() -> None:
     assert engine.asked == []
 
 
+def test_a_hooks_own_deadline_is_no_failure_of_the_server() -> None:
+    engine = Told(slow)
+    scan = with_engine(engine, ["a"], failures=1, timeout=60, retries=0)
+    for _ in range(3):
+        with pytest.raises(ScanError, match="no answer in time"):
+            scan.scan(SAMPLE, time.monotonic() + 0.9)
+    assert scan.stats()["servers_left_alone"] == 0
+    assert len(engine.asked) == 3
+    with pytest.raises(ScanError, match="no answer in time"):
+        scan.scan(SAMPLE, time.monotonic() + 30)
+    assert scan.stats()["servers_left_alone"] == 1
+
+
+def test_an_engine_that_breaks_is_a_failure_like_others(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(server: Any) -> Result:
+        raise IndexError("list index out of range")
+
+    scan = with_engine(Told(broken), ["a"], failures=2, retries=0)
+    assert [word(scan) for _ in range(3)] == ["nonsense", "nonsense", "circuit"]
+    assert "the engine failed" in caplog.text
+
+
 def test_waiting_for_a_slot_ends_in_time() -> None:
     begun, go_on = threading.Event(), threading.Event()
 

@@ -24,6 +24,10 @@ _SPARE = 1.0
 """Seconds of a hook's time that are left to it, so that it hears of a failure before it is stopped itself."""
 
 
+_FAIR = 1.0
+"""Seconds that a server has to have had before its silence says something about it, and not about the hook."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What one scanner may use.
@@ -94,6 +98,8 @@ class Scanner:
         if 0 < limit < sample.size:
             info = f"{sample.size} bytes are more than the size_limit of {self.name} ({limit})"
             return Result(Verdict.UNSCANNABLE, info, scanner=self.name), str(Verdict.UNSCANNABLE)
+        if time.monotonic() >= until:  # it waited for a thread until nobody wanted it any more
+            raise ScanError("timeout", f"{self.name}: no time was left to ask")
         digest = sample.digest(self.engine.wants_envelope) if self._cache.keeps else b""
         if digest and (kept := self._cache.get(digest)) is not None:
             return kept, "cached"
@@ -113,42 +119,47 @@ class Scanner:
         slow: list[Circuit] = []
         last: ScanError | None = None
         for _ in range(1 + self.terms.retries):
-            if time.monotonic() >= until:
+            begun = time.monotonic()
+            if begun >= until:
+                last = last or ScanError("timeout", f"{self.name}: no time was left to ask")
                 break
             circuit = self._circuits.take(slow)
             if circuit is None:
                 break
+            end = min(until, begun + self.terms.timeout)
             try:
-                result = self._answer(sample, circuit.server, min(until, time.monotonic() + self.terms.timeout))
+                result = self._answer(sample, circuit.server, end)
             except ScanError as error:
                 last = ScanError(error.word, f"{self.name}{_at(circuit.server)}: {error}")
                 if not error.fault:
                     self._circuits.answered(circuit)
                     raise last from None
-                if self._circuits.failed(circuit):
+                if error.word == "timeout" and end - begun < min(_FAIR, self.terms.timeout):
+                    self._circuits.given_back(circuit)
+                elif self._circuits.failed(circuit):
                     log.warning("scanner %s, left alone for %g s", last, self.terms.pause)
                 if error.word == "timeout":
                     slow.append(circuit)  # a second time would only take as long
-            except BaseException:
-                self._circuits.given_back(circuit)
-                raise
             else:
                 if self._circuits.answered(circuit):
                     log.warning("scanner %s%s answers again", self.name, _at(circuit.server))
                 return result
         if last is not None:
             raise last
-        if time.monotonic() >= until:
-            raise ScanError("timeout", f"{self.name}: no time was left to ask")
         raise ScanError("circuit", f"{self.name} is not asked for now, it failed {self.terms.failures} times in a row")
 
     def _answer(self, sample: Sample, server: Any, deadline: float) -> Result:
         try:
             return self.engine.scan(sample, server, deadline)
+        except ScanError:
+            raise
         except TimeoutError:
             raise ScanError("timeout", "no answer in time") from None
         except OSError as error:
             raise ScanError("down", error.strerror or str(error) or type(error).__name__) from None
+        except Exception as error:  # a library's own, at an answer that nobody foresaw
+            log.exception("scanner %s%s: the engine failed", self.name, _at(server))
+            raise ScanError("nonsense", f"internal error, see the log: {type(error).__name__}") from None
 
     def stats(self) -> dict[str, Any]:
         """Figures since the process began: scans by outcome, their mean in seconds, and servers that are left alone."""

@@ -63,9 +63,9 @@ def test_killed_workers_leave_neither_sessions_nor_wrong_counts(
     serving: Serving, load: Loading, tmp_path: Path
 ) -> None:
     with serving(POLICY, "workers = 2\n") as daemon:
-        with load("-c", 8, "-d", 4) as running:
+        with load("-c", 8, "-d", 3) as running:
             for _ in range(2):
-                time.sleep(1.2)
+                time.sleep(1)
                 os.kill(daemon.workers[0], signal.SIGKILL)
         running.all_right(lost=16)
         until(lambda: asked(tmp_path)[0] == 1)
@@ -102,8 +102,8 @@ def test_no_session_hangs_while_redis_is_away(
         client.flushall()
     config = f'workers = 2\n[redis]\nserver = "inet:{redis_server.port}@127.0.0.1"\ntimeout = 0.3\n'
     with serving(POLICY, config) as daemon:
-        with load("-c", 8, "-d", 6) as running:
-            time.sleep(1.5)
+        with load("-c", 8, "-d", 4) as running:
+            time.sleep(1)
             if how == signal.SIGKILL:
                 redis_server.kill()
                 time.sleep(1.5)

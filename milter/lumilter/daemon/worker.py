@@ -101,6 +101,9 @@ class Worker:
         cut = self._wire.run()
         if isinstance(mail, Mailer):
             mail.stop()
+        shared = self._engine.setup.services.state.places.shared
+        if shared is not None:
+            shared.close()  # what is on its way goes out
         self._say_beat()
         self._channel.flush(1.0)
         return 1 if cut else 0

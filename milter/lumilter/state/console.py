@@ -162,7 +162,7 @@ def _store(state: State, shared: bool) -> SeriesStore:
 
 def _item(series: Series, text: str) -> Network:
     if series.kind == "string":
-        return Network(shortened(text.encode("utf-8", "surrogateescape")), 0)
+        return Network(_key(text), 0)
     found = _network(text)
     if len(found.address) != {"cidr": 4, "cidr_ipv6": 16}[series.kind]:
         raise CommandError(f'the series "{series.name}" does not count {key_text(series, found.address)}')
@@ -183,7 +183,14 @@ def _number(text: str) -> int:
 def _path(text: str) -> bytes:
     if not text.startswith("/"):
         raise CommandError(f'"{text}" is no path of a counter: it begins with a slash')
-    return shortened(text.encode("utf-8", "surrogateescape"))
+    return _key(text)
+
+
+def _key(text: str) -> bytes:
+    try:
+        return shortened(text.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        raise CommandError(f"{text!r} is no text") from None
 
 
 Command = Callable[[State, Sequence[str]], list[str]]

@@ -134,6 +134,22 @@ def test_a_server_that_was_killed_comes_back_by_itself(redis: RedisServer, store
     until(lambda: store.sessions.present(address, 32) == 1, 10)  # what is open is not
 
 
+def test_sessions_are_counted_from_the_first_on_and_after_the_server_forgot(
+    redis: RedisServer, store: SharedStore
+) -> None:
+    address = CLIENTS[0]
+    other = SharedStore(redis.server(timeout=5))
+    other.sessions.submit(address)
+    assert other.sessions.present(address, 32) == 1
+    with redis.client() as client:
+        client.flushall()
+    other.sessions.submit(address)
+    until(lambda: other.sessions.present(address, 32) == 2, 20)
+    assert store.sessions.present(address, 24) == 2
+    other.close()
+    until(lambda: store.sessions.present(address, 32) == 0, 20)
+
+
 def test_a_server_that_hangs_costs_one_wait(redis: RedisServer) -> None:
     store = SharedStore(redis.server(timeout=0.5))
     store.counters.add(b"/a", 1)
@@ -233,7 +249,8 @@ def test_tls(tmp_path: Path) -> None:
 
 
 def test_a_cluster(tmp_path: Path, clock: Clock) -> None:
-    with RedisServer(tmp_path / "redis", "--cluster-enabled", "yes") as server:
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with RedisServer(tmp_path / "redis", *options) as server:
         with server.client() as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             until(lambda: b"cluster_state:ok" in _raw(client))

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lumilter.config import Config
 from lumilter.config.sections.state import Redis
@@ -17,8 +18,10 @@ from lumilter.loop import Loop
 from lumilter.state.contract import StateError
 from lumilter.state.embedded import EmbeddedStore
 from lumilter.state.places import Rules, SeriesRule
-from lumilter.state.shared import Server, SharedStore
 from lumilter.state.state import State
+
+if TYPE_CHECKING:
+    from lumilter.state.shared import SharedStore
 
 log = logging.getLogger("lumilter.state")
 
@@ -37,8 +40,7 @@ def open_state(config: Config, directory: Path) -> State:
         store = EmbeddedStore(directory, config.state.size, keep=bool(config.state.directory))
     except StateError as error:
         raise ConfigError(f"[state] directory: {error}") from None
-    server = server_of(config.redis)
-    return State(store, rules_of(config), SharedStore(server) if server else None)
+    return State(store, rules_of(config), shared_store(config.redis))
 
 
 def rules_of(config: Config) -> Rules:
@@ -55,17 +57,19 @@ def rules_of(config: Config) -> Rules:
     )
 
 
-def server_of(settings: Redis) -> Server | None:
-    """Where Redis is; None if there is none. Raises ConfigError."""
+def shared_store(settings: Redis) -> SharedStore | None:
+    """The store in Redis; None if there is none. Raises ConfigError."""
     if settings.server is None:
         return None
+    from lumilter.state.shared import Server, SharedStore
+
     password = settings.password
     if settings.password_file:
         try:
             password = Path(settings.password_file).read_text("utf-8").strip()
         except (OSError, UnicodeError) as error:
             raise ConfigError(f"[redis] password_file can't be read: {error}") from None
-    return Server(
+    server = Server(
         host=settings.server.host,
         port=settings.server.port,
         path=settings.server.path,
@@ -80,6 +84,7 @@ def server_of(settings: Redis) -> Server | None:
         timeout=settings.timeout,
         prefix=settings.prefix,
     )
+    return SharedStore(server)
 
 
 def sweep(loop: Loop, state: State) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lumilter.state.contract import StateError, Store
 from lumilter.state.memory import MemoryStore
 from lumilter.state.outage import Outage
-from lumilter.state.shared import SharedStore
+
+if TYPE_CHECKING:
+    from lumilter.state.shared import SharedStore
 
 T = TypeVar("T")
 

@@ -5,12 +5,16 @@ The law: parts, put together; nothing is decided here.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lumilter.state.contract import Store
 from lumilter.state.numbers import Locks, Numbers
 from lumilter.state.places import Places, Rules
 from lumilter.state.presence import Presence
-from lumilter.state.shared import SharedStore
 from lumilter.state.windows import Windows
+
+if TYPE_CHECKING:
+    from lumilter.state.shared import SharedStore
 
 
 class State:

@@ -19,6 +19,8 @@ from lumilter.state.shared.others import Now
 from lumilter.state.shared.series import places
 
 LEASE = 15.0
+_UNKNOWN = [-1]
+"""The answer where the server does not know this process (any more)."""
 
 
 class SharedSessions:
@@ -32,6 +34,7 @@ class SharedSessions:
         self._guard = threading.Lock()
         link.on_connect = self._again
         link.tick = self._beat
+        self._again()  # the link may have connected already
 
     def enter(self, address: bytes) -> dict[int, int]:
         """See contract.SessionStore."""
@@ -41,13 +44,18 @@ class SharedSessions:
         """A beginning that is on its way."""
         with self._guard:
             self._own[address] += 1
-            return self._change(address, 1)
+            future = self._change(address, 1)
+        future.add_done_callback(self._entered)
+        return future
+
+    def _entered(self, future: Future[Any]) -> None:
+        if future.exception() is None and future.result() == _UNKNOWN:
+            self._again()
 
     def place(self, address: bytes, future: Future[Any]) -> dict[int, int]:
         """How many sessions there were when that one began, it included. Raises StateError."""
         answer = self._link.wait(future)
-        if answer == [-1]:  # we were not known, and have told of all meanwhile
-            self._again()
+        if answer == _UNKNOWN:  # we have told of all meanwhile
             return {bits: self.present(address, bits) for bits in LEVELS[len(address)]}
         return dict(zip(LEVELS[len(address)], map(int, answer), strict=True))
 

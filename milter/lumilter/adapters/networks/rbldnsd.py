@@ -18,9 +18,9 @@ from lumilter.adapters.networks.table import Builder
 Report = Callable[[int, str], None]
 """Is told the line's number, from 1, and what is wrong with it."""
 
-_FOUR = re.compile(r"(\d[\d.]*)(?:/(\d{1,2})|-(\d[\d.]*))?(?=[\s:#;]|\Z)")
-_SIX = re.compile(r"([0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)(?:/(\d{1,3}))?(?=[\s#;]|\Z)")
-_RECORD = re.compile(r":(\d{1,3}(?:\.\d{1,3}){0,3})\s*(?::\s*(.*)|[#;].*)?", re.DOTALL)
+_FOUR = re.compile(r"(\d[\d.]*)(?:/(\d{1,2})|-(\d[\d.]*))?(?=[\s:#;]|\Z)", re.ASCII)
+_SIX = re.compile(r"([0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)(?:/(\d{1,3}))?(?=[\s#;]|\Z)", re.ASCII)
+_RECORD = re.compile(r":(\d{1,3}(?:\.\d{1,3}){0,3})\s*(?::\s*(.*)|[#;].*)?", re.DOTALL | re.ASCII)
 _VARIABLE = re.compile(r"\$([0-9]|\$)")
 _ADDRESS_SETS = frozenset({"ip4set", "ip4trie", "ip4tset", "ip6trie", "ip6tset"})
 _DEFAULT = "127.0.0.2"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import socket
 import statistics
@@ -102,11 +103,16 @@ def from_python(which: str, file: Path) -> dict[str, float]:
 
 def makers() -> dict[str, tuple[Callable[[Path], Any], Callable[[Any], Callable[[str], Any]]]]:
     """How each is loaded and asked."""
+    from lumilter.adapters.files.contract import Limits
+    from lumilter.adapters.files.local import LocalFile
     from lumilter.adapters.networks.lists import CidrList
     from lumilter.adapters.networks.sources import rbldnsd_file
 
     def table(file: Path) -> CidrList:
-        entry = CidrList("l", "rbldnsd", rbldnsd_file(lambda deadline: file.read_bytes(), False))
+        def opened(deadline: float) -> LocalFile:
+            return LocalFile(str(file), os.O_RDONLY, 0, Limits())
+
+        entry = CidrList("l", "rbldnsd", rbldnsd_file(opened, False))
         entry.load(time.monotonic() + 600)
         return entry
 

@@ -88,7 +88,8 @@ def test_momentum_s_commands(where: tuple[Path, Daemon]) -> None:
         words: ctl(directory, *words.split())
         for words in (
             "version", "sysinfo", "summary", "threads stats", "threads io queue", "dns_cache stats", "dns_cache flush",
-            "ds_core stats", "ds_core flush", "help", "help config", "config show pool", "config get dns timeout",
+            "ds_core stats", "ds_core flush", "cidrdb list", "help", "help config", "config show pool",
+            "config get dns timeout",
         )
     }  # fmt: skip
     assert {ran.returncode for ran in said.values()} == {0}
@@ -102,6 +103,7 @@ def test_momentum_s_commands(where: tuple[Path, Daemon]) -> None:
     assert "0 running, 0 queued" in said["threads io queue"].stdout
     assert "Hit Rate" in said["dns_cache stats"].stdout
     assert "no datasource is configured" in said["ds_core stats"].stdout
+    assert "no list is defined" in said["cidrdb list"].stdout
     assert "count" in said["help"].stdout
     assert {line.split()[0] for line in said["help config"].stdout.splitlines()} == {"config"}
     assert "pool io concurrency = 5\n" in said["config show pool"].stdout

@@ -7,13 +7,13 @@ Source: manual, msys.cidr.define, msys.cidr.query, msys.cidr.reload, module cidr
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 from lumilter.adapters.networks import sources
 from lumilter.adapters.networks.lists import CidrList, Fill
 from lumilter.calls import Here, Job
-from lumilter.errors import LookupFailed, LumilterError
+from lumilter.errors import LumilterError
 from lumilter.registry import api
 
 PACKAGE = "msys.cidr"
@@ -126,7 +126,10 @@ def _fill(kind: str, table: dict[Any, Any], here: Here) -> Fill | None:
         value = str(table.get("value", "a")).lower()
         if value not in ("a", "txt"):
             raise LumilterError(f'value is "a" or "txt", not {value!r}')
-        return sources.rbldnsd_file(_reader(_wanted(table, "source", kind)), value == "txt")
+        source, files, web = _wanted(table, "source", kind), here.services.files, here.services.web
+        return sources.rbldnsd_file(
+            lambda deadline: files.open(source, os.O_RDONLY, None, web, deadline), value == "txt"
+        )
     return None
 
 
@@ -156,15 +159,3 @@ def _seconds(value: Any) -> float:
     if not 0 <= seconds < 1e9:
         raise LumilterError("refresh is a number of seconds, 0 is never")
     return seconds
-
-
-def _reader(source: str) -> sources.Read:
-    path = source.removeprefix("file:")
-
-    def read(deadline: float) -> bytes:
-        try:
-            return Path(path).read_bytes()
-        except OSError as error:
-            raise LookupFailed(f"{source}: {error.strerror or error}") from None
-
-    return read

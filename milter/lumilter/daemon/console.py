@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from lumilter.adapters.networks.console import cidrdb
 from lumilter.daemon.engine import Engine
 from lumilter.errors import LumilterError, ScriptError
 from lumilter.host.pool_figures import figures_text
@@ -23,7 +24,7 @@ log = logging.getLogger("lumilter.worker")
 
 EX_OK, EX_USAGE, EX_SCRIPT = 0, 64, 70
 
-IN_ALL = ("threads", "dns_cache", "ds_core")
+IN_ALL = ("threads", "dns_cache", "ds_core", "cidrdb")
 """First words of commands that every worker answers for itself."""
 HELP: Mapping[str, str] = {
     "scriptlet eval LUA": "run Lua in the scripts' state of one worker, and print what it returns",
@@ -33,6 +34,8 @@ HELP: Mapping[str, str] = {
     "dns_cache flush": "forget all DNS answers",
     "ds_core stats": "what the datasources and their caches have done",
     "ds_core flush [NAME]": "forget the answers of one datasource, or of all",
+    "cidrdb list": "the lists of networks, and when they are loaded again",
+    "cidrdb reload NAME": "load one of them now",
     "inbound_audit help": "what clients did: connections, receptions, rejections, and audit series",
     "counter help": "counters of scripts",
 }
@@ -59,7 +62,12 @@ class Console:
         controls = self._engine.host.controls
         try:
             if (first := words[0].lower().partition(":")[0] if words else "") in console.COMMANDS:
-                self._state(console.COMMANDS[first], words[1:], line, end)
+                command, state = console.COMMANDS[first], self._engine.setup.services.state
+                self._apart(lambda: command(state, words[1:]), words, line, end)
+                return
+            if first == "cidrdb":
+                lists = self._engine.setup.services.cidr_lists
+                self._apart(lambda: cidrdb(lists, words[1:]), words, line, end)
                 return
             if tuple(words[:2]) == ("scriptlet", "eval"):
                 if len(words) < 3:
@@ -93,11 +101,15 @@ class Console:
                 return self._flush(words[2] if len(words) == 3 else None)
         return None
 
-    def _state(
-        self, command: console.Command, words: Sequence[str], line: Callable[[str], None], end: Callable[..., None]
+    def _apart(
+        self,
+        command: Callable[[], list[str]],
+        words: Sequence[str],
+        line: Callable[[str], None],
+        end: Callable[..., None],
     ) -> None:
-        """Run a command on shared state, which may take long, on a thread of its own."""
-        loop, state = self._engine.loop, self._engine.setup.services.state
+        """Run a command that may take long on a thread of its own."""
+        loop = self._engine.loop
 
         def done(future: Future[list[str]]) -> None:
             error = future.exception()
@@ -111,7 +123,7 @@ class Console:
                     line(text)
                 end()
 
-        loop.pool.submit(command, state, words).add_done_callback(lambda future: loop.post(lambda: done(future)))
+        loop.pool.submit(command).add_done_callback(lambda future: loop.post(lambda: done(future)))
 
     def _queue(self, name: str) -> Iterable[str]:
         figures = self._engine.host.pools.figures(name)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import closing
 from typing import Any
 
 from lumilter.adapters.datasources.contract import Answer, Request
+from lumilter.adapters.files.contract import Stream
 from lumilter.adapters.networks import addresses, rbldnsd
 from lumilter.adapters.networks.lists import Fill, Report
 from lumilter.adapters.networks.table import Builder
@@ -20,21 +22,33 @@ from lumilter.errors import LookupFailed
 
 log = logging.getLogger("lumilter.cidr")
 
-Read = Callable[[float], bytes]
-"""The whole of a source, by a time.monotonic() value. Raises LumilterError."""
+Open = Callable[[float], Stream]
+"""A source, opened by a time.monotonic() value. Raises LookupFailed."""
 Ask = Callable[[Request, float], Future[Answer]]
 """A query of a datasource, by a time.monotonic() value."""
+_CHUNK = 1 << 20
 Column = str | int | None
 """A column's name, or its position from 1."""
 
 
-def rbldnsd_file(read: Read, want_text: bool) -> Fill:
+def rbldnsd_file(open_source: Open, want_text: bool) -> Fill:
     """A file of rbldnsd; want_text: the values are its texts, else its address records."""
 
     def fill(into: Builder, report: Report, deadline: float) -> None:
-        rbldnsd.load(read(deadline).splitlines(), into, want_text, report)
+        with closing(open_source(deadline)) as stream:
+            rbldnsd.load(_lines(stream, deadline), into, want_text, report)
 
     return fill
+
+
+def _lines(stream: Stream, deadline: float) -> Iterator[bytes]:
+    rest = b""
+    while chunk := stream.read(_CHUNK, deadline):
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _CHUNK:
+            raise LookupFailed("a line has no end")
+        yield from lines
+    yield rest
 
 
 def datasource(ask: Ask, query: str, max_rows: int, cidr_column: Column, value_column: Column) -> Fill:

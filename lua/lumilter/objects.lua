@@ -9,7 +9,7 @@
 
 local host = ...
 
-local error, next, rawget, select = error, next, rawget, select
+local collectgarbage, error, next, rawget, select = collectgarbage, error, next, rawget, select
 local getmetatable, setmetatable, newproxy, tostring, type = getmetatable, setmetatable, newproxy, tostring, type
 local unpack = unpack
 local create, raw_resume, yield = coroutine.create, coroutine.resume, coroutine.yield
@@ -73,6 +73,12 @@ function host.flush()
       host.release(number)
     end
   end
+end
+
+-- Gives back at once what scripts forgot: what holds a descriptor can't wait until Lua wants memory.
+function host.collect()
+  collectgarbage("collect")
+  host.flush()
 end
 
 local PLAIN = { ["nil"] = true, string = true, number = true, boolean = true }

@@ -42,7 +42,14 @@ def io_wrapper_open(filename: str, options: int | None = None, mode: int | None 
     """
     files, web = here.services.files, here.services.web
     flags = os.O_RDONLY if options is None else options
-    return Job(lambda deadline: IoObject(opened=files.open(filename, flags, mode, web, deadline)), "file")
+
+    def given(stream: Stream) -> IoObject:
+        if files.is_crowded():
+            here.host.collect()
+            files.settle()
+        return IoObject(opened=stream)
+
+    return Job(lambda deadline: files.open(filename, flags, mode, web, deadline), "file", given)
 
 
 @api("io_object:write", package=CORE, extension=True, blocking=True)

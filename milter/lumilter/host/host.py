@@ -110,6 +110,10 @@ class Host:
         figures = self.pools.figures(from_wire(which) if isinstance(which, str) else which)
         return (True, None) if figures is None else (True, self.state.table(figures), figures_text(figures))
 
+    def collect(self) -> None:
+        """Give back what scripts have forgotten, now; on the Lua thread, while no script runs."""
+        self.state.boot.collect()
+
     # --- modules -----------------------------------------------------------------------------------------------------
 
     def register(self, name: str, functions: str) -> str | None:

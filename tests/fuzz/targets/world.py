@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from hypothesis import strategies as st
 
 from fuzz.target import target
 from fuzz.targets.soup import BYTES, TEXT, soup
 from lumilter.adapters import http_request, xml
+from lumilter.adapters.curl_options import OPTIONS, Options, accepted
+from lumilter.adapters.http import Request, Settings, WebClient, WebError
 from lumilter.api import json_values
 from lumilter.errors import LumilterError
+from support.raw_server import RawServer, raw_server, until_headers_end
 
 XML = [
     "<a>",
@@ -78,6 +84,35 @@ JSON = [
     "[" * 150,
     "]" * 150,
     '{"a":' * 150,
+]
+ANSWERS = [
+    "HTTP/1.1 200 OK",
+    "HTTP/1.0 ",
+    "HTTP/1.1 100 ",
+    "HTTP/1.1 302 x",
+    "HTTP/1.1 204 ",
+    "\r\n",
+    "\r\n\r\n",
+    "\n",
+    ": ",
+    "Content-Length: 5",
+    "Content-Length: 0",
+    "Content-Length: -1",
+    "Content-Length: 99999999999999999999",
+    "Transfer-Encoding: chunked",
+    "Connection: close",
+    "Location: /",
+    "Location: http://[",
+    "Location: x:y",
+    "Content-Encoding: gzip",
+    "5\r\nhello\r\n",
+    "0\r\n\r\n",
+    "ffffffff\r\n",
+    "hello",
+    "\0",
+    "\u00e9",
+    " ",
+    "x" * 2000,
 ]
 HEADERS = ["X-A", ":", " ", "v", "\r\n", "\n", "\0", "\t", "\udce9", "\u00e9", "x" * 5000]
 URLS = [
@@ -161,6 +196,60 @@ def headers(line: str) -> None:
     assert not set("\r\n\0") & set(name + value)
     assert name.isascii()
     assert " " not in name
+
+
+@contextmanager
+def server() -> Iterator[tuple[WebClient, RawServer, list[bytes]]]:
+    """A client, and a server that says what is in the list and hangs up."""
+    said = [b""]
+
+    def talk(sock: socket.socket) -> None:
+        until_headers_end(sock)
+        sock.sendall(said[0])
+
+    with raw_server(talk) as running:
+        yield WebClient(Settings(max_response=1000, timeout=20, max_redirects=2)), running, said
+
+
+@target(soup(ANSWERS, 12).map(lambda text: text.encode("latin-1", "replace")) | BYTES, using=server)
+def answers(thing: tuple[WebClient, RawServer, list[bytes]], said: bytes) -> None:
+    """Whatever a server says is an answer within the limits, or an error for the script."""
+    web, running, heard = thing
+    heard[0] = said
+    try:
+        answer = web.fetch(Request("POST", running.url, body=b"x"), time.monotonic() + 30)
+    except WebError as error:
+        assert str(error)
+        return
+    assert 100 <= answer.status <= 999
+    assert len(answer.body) <= 1000
+    assert not set("\r\n") & set("".join(name + value for name, value in answer.headers))
+
+
+VALUES = (
+    soup(HEADERS, 4)
+    | st.none()
+    | st.booleans()
+    | st.floats()
+    | st.dictionaries(st.integers(0, 3), soup(HEADERS, 4) | st.floats(), max_size=3)
+)
+
+
+@target(st.lists(st.tuples(st.sampled_from(sorted(OPTIONS)), VALUES), max_size=8), examples=500)
+def curl(settings: list[tuple[int, object]]) -> None:
+    """Any value of any option is refused with the option's name, or makes a request without a way out of its lines."""
+    options = Options(URL="http://a.example/")
+    for number, value in settings:
+        try:
+            options[OPTIONS[number].name] = accepted(OPTIONS[number], (value,))
+        except LumilterError as error:
+            assert f"curl.OPT_{OPTIONS[number].name} " in str(error)
+    try:
+        request = options.request(b"upload")
+    except LumilterError:
+        return
+    lines = [request.method, request.url, *(part for pair in request.headers for part in pair)]
+    assert not set("\r\n\0") & set("".join(lines))
 
 
 @target(soup(URLS, 8) | TEXT, examples=500)

@@ -24,6 +24,8 @@ _SCHEME = re.compile(r"(?i)(file|https?|jlog|cluster):(.*)", re.DOTALL)
 _OTHER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 MODE = 0o640
 """Of files that are made without one."""
+_CROWD = 100
+"""Open files from which on it is worth while to look for forgotten ones."""
 
 
 class Files:
@@ -32,6 +34,7 @@ class Files:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._open: WeakSet[LocalFile] = WeakSet()
+        self._crowd = _CROWD
 
     def read(self, name: str, web: Web, deadline: float) -> bytes:
         """The whole of it. Raises FileError."""
@@ -59,6 +62,14 @@ class Files:
         file = LocalFile(rest, flags, mode, self.limits)
         self._open.add(file)
         return file
+
+    def is_crowded(self) -> bool:
+        """Whether it is time to close what scripts have forgotten."""
+        return len(self._open) >= self._crowd
+
+    def settle(self) -> None:
+        """What was forgotten is closed: the rest is in use."""
+        self._crowd = max(_CROWD, 2 * len(self._open))
 
     def close(self) -> None:
         """Close all files that are still open."""

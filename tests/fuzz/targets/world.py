@@ -173,7 +173,12 @@ def queries(query: str, value: str) -> None:
     xml.parse(str(doc).encode())
 
 
-@target(soup(JSON, 20) | TEXT, examples=500)
+def of_script(text: str) -> str:
+    """As text of a script arrives: any bytes, decoded."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
+
+
+@target((soup(JSON, 20) | TEXT).map(of_script), examples=500)
 def jsons(text: str) -> None:
     """Any text is refused with a known error, or is a value that is written as JSON and read again as the same."""
     try:
@@ -227,11 +232,11 @@ def answers(thing: tuple[WebClient, RawServer, list[bytes]], said: bytes) -> Non
 
 
 VALUES = (
-    soup(HEADERS, 4)
+    soup(HEADERS, 4).map(of_script)
     | st.none()
     | st.booleans()
     | st.floats()
-    | st.dictionaries(st.integers(0, 3), soup(HEADERS, 4) | st.floats(), max_size=3)
+    | st.dictionaries(st.integers(0, 3), soup(HEADERS, 4).map(of_script) | st.floats(), max_size=3)
 )
 
 

@@ -83,7 +83,7 @@ end
 
 local PLAIN = { ["nil"] = true, string = true, number = true, boolean = true }
 
--- above: the tables that it is in, from the second level on.
+-- The number of a table's copy. above: the tables that it is in, from the second level on.
 local function cross_table(value, depth, above)
   if depth > 16 or (above and above[value]) then
     return host.opaque("table")
@@ -97,13 +97,13 @@ local function cross_table(value, depth, above)
     if kind == "table" then
       above = above or {}
       above[value] = true
-      host.put(copy, key, cross_table(item, depth + 1, above))
+      host.put_piece(copy, key, cross_table(item, depth + 1, above))
     elseif PLAIN[kind] then
       host.put(copy, key, item)
     elseif number_of[item] then
       host.put_object(copy, key, number_of[item])
     else
-      host.put(copy, key, host.opaque(kind))
+      host.put_piece(copy, key, host.opaque(kind))
     end
   end
   if above then
@@ -112,8 +112,8 @@ local function cross_table(value, depth, above)
   return copy
 end
 
--- A script's values as Python gets them, after a mask of those that are numbers of objects: plain values, copies of
--- tables, or what `stays` makes of a value that stays in Lua.
+-- A script's values as Python gets them: plain ones, and numbers, which a mask before them tells from others. They stand
+-- for objects, for copies of tables, or for what `stays` makes of a value that stays in Lua (host/crossing.py).
 local function cross_with(stays, ...)
   local count = select("#", ...)
   local values, mask, bit = { ... }, 0, 1
@@ -121,12 +121,11 @@ local function cross_with(stays, ...)
     local value = values[i]
     local kind = type(value)
     if not PLAIN[kind] then
-      local number = number_of[value]
-      if number and i <= 50 then
-        values[i], mask = number, mask + bit
-      else
-        values[i] = kind == "table" and cross_table(value, 1) or stays(kind, value)
+      if i > 50 then
+        error("the arguments behind the fiftieth can only be strings, numbers, booleans and nil", 3)
       end
+      values[i] = number_of[value] or (kind == "table" and cross_table(value, 1)) or stays(kind, value)
+      mask = mask + bit
     end
     bit = bit * 2
   end

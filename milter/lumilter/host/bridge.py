@@ -18,9 +18,10 @@ from typing import Any
 from lumilter import registry
 from lumilter.calls import Bound, Here, Items, LuaFunction, Outcome, Wait
 from lumilter.errors import LimitError, LookupFailed, LumilterError
+from lumilter.host.crossing import Crossing
 from lumilter.host.handles import Handles
 from lumilter.host.state import State
-from lumilter.host.values import Misfit, Opaque, Table, converter, has_text, misuse, plain, to_lua, to_wire, weight
+from lumilter.host.values import Misfit, converter, has_text, misuse, plain, to_lua, to_wire, weight
 from lumilter.momentum import TABLE, packages
 from lumilter.registry import Function
 
@@ -40,6 +41,7 @@ class Bridge:
         self.here = Here(services=services)
         self._hold = hold
         self.handles = Handles()
+        self._crossing = Crossing(self.handles)
         self.forgotten: deque[int] = deque()
         """Numbers of Lua functions that nobody here needs any more."""
         self._class_of = {python: name for name, python in registry.CLASSES.items()}
@@ -75,12 +77,6 @@ class Bridge:
             raise LimitError(f"not enough memory for a string of {size} bytes")
         return to_lua(value, self.state.table)
 
-    def _arguments(self, mask: int, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What a script passed, numbers of objects replaced by the objects."""
-        if not mask:
-            return args
-        return tuple(self.handles.object(arg) if mask >> at & 1 else arg for at, arg in enumerate(args))
-
     # --- definitions -------------------------------------------------------------------------------------------------
 
     def _define(self) -> None:
@@ -88,11 +84,10 @@ class Bridge:
         handles = self.handles
         boot.same = lambda a, b: (True, handles.object(a) == handles.object(b))
         boot.release = handles.release
-        boot.new_table = Table
-        boot.put = dict.__setitem__
-        boot.put_object = lambda table, key, number: table.__setitem__(key, handles.object(number))
-        boot.opaque = Opaque
-        boot.lua_function = lambda number: LuaFunction(number, self.forgotten)
+        crossing = self._crossing
+        boot.new_table, boot.opaque = crossing.table, crossing.opaque
+        boot.put, boot.put_object, boot.put_piece = crossing.put, crossing.put_object, crossing.put_piece
+        boot.lua_function = lambda number: crossing.add(LuaFunction(number, self.forgotten))
         for name in registry.CLASSES:
             boot.define_class(
                 name, self._getter(name), self._setter(name), self._text(name), self._length(name), self._entry(name),
@@ -149,7 +144,7 @@ class Bridge:
 
         def call(mask: int, *args: Any) -> tuple[Any, ...]:
             try:
-                args = self._arguments(mask, args)
+                args = self._crossing.arguments(mask, args)
                 if enforced is not None and here.phase not in enforced and not (args and _is_made(args[0])):
                     return False, phase_error(function, here.phase)
                 if method:
@@ -253,7 +248,7 @@ class Bridge:
         if class_name in registry.INDEXED:
             return lambda number, key, mask, value: self._guarded(
                 class_name,
-                lambda: self.handles.object(number).set(plain(key), plain(*self._arguments(mask, (value,)))),  # type: ignore[attr-defined]
+                lambda: self.handles.object(number).set(plain(key), plain(*self._crossing.arguments(mask, (value,)))),  # type: ignore[attr-defined]
             )
         short = next((s for s, name in registry.OBJECTS.items() if name == class_name), class_name)
         writers = {}
@@ -270,7 +265,7 @@ class Bridge:
                 return False, f"{class_name} has no field '{key}' that a script can set"
             body, convert = writer
             try:
-                body(self.handles.object(number), convert(*self._arguments(mask, (value,))))
+                body(self.handles.object(number), convert(*self._crossing.arguments(mask, (value,))))
             except Misfit as problem:
                 return False, f"bad value for {short}.{key} ({problem})"
             except LumilterError as error:

@@ -258,6 +258,18 @@ def test_sha1_only_where_it_was_asked_for() -> None:
     assert one(raw, rules=Rules(sha1=True)).passed
 
 
+def test_a_signature_of_other_signatures() -> None:
+    """It signs one that was there, and that there is no other; not itself."""
+    names = [b"from", b"dkim-signature", b"dkim-signature"]
+    again = signed()
+    first = again[: again.index(b"Received:")]
+    signer = dkim.DKIM(again)
+    signer.should_not_sign = set()
+    raw = signer.sign(b"s", b"example.org", rsa_key().pem, include_headers=names) + again
+    assert [sig.passed for sig in checked(raw).signatures] == [True, True]
+    assert [sig.passed for sig in checked(first + raw).signatures] == [True, False, True]
+
+
 def test_the_best_of_several() -> None:
     bad = dkim.sign(MESSAGE, b"gone", b"example.org", rsa_key().pem)
     raw = bad + signed()

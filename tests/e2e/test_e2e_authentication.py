@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import dkim
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from support.dns_server import DnsServer
 from support.mail_keys import rsa_key
 from support.sink import Received
-from support.site import PostfixSite, Serve
+from support.site import PostfixSite, Serve, Site
 
 LOG = """
 require("msys.core")
@@ -95,6 +96,20 @@ def test_a_sender_who_may(site: PostfixSite, serve: Serve, zone: DnsServer) -> N
         "dmarc_disposition=none dk_status=",
     ]
     assert "results 2" in daemon.log
+
+
+def test_through_sendmail(sendmail: Site, tmp_path: Path, zone: DnsServer) -> None:
+    with sendmail.serving(tmp_path / "daemon", LOG, config(zone)) as site:
+        with site.smtp() as client:
+            client.sendmail("ann@good.test", ["authenticated@example.com"], MESSAGE)
+        message = site.to("authenticated@example.com")
+    assert message.values(b"Authentication-Results") == [
+        b"mx.test; spf=pass smtp.mailfrom=ann@good.test; dkim=none; "
+        b"dmarc=pass header.from=good.test policy.dmarc=reject",
+        b"other.test; spf=fail",
+    ]
+    assert message.values(b"DomainKey-Status") == [b"no signature"]
+    assert len(message.values(b"Received-SPF")) == 1
 
 
 def test_a_sender_who_may_not(site: PostfixSite, serve: Serve, zone: DnsServer) -> None:

@@ -110,8 +110,7 @@ def _message_signature(
     content: Content, own: tuple[int, int, int], resolver: Lookup, rules: Rules, deadline: float
 ) -> None:
     """Check the youngest message signature. Raises Refused."""
-    field = content.fields[own[1]]
-    tags = tags_of(field[1])
+    tags = tags_of(content.fields[own[1]][1])
     info = Signature(domain=tags.get("d", ""), selector=tags.get("s", ""))
     info.signed = tuple(name.strip() for name in tags.get("h", "").split(":"))
     header_canon, _, body_canon = tags.get("c", "relaxed/relaxed").lower().partition("/")
@@ -122,7 +121,7 @@ def _message_signature(
         raise Refused("header list missing required entries")
     key = fetch(resolver, info.domain, info.selector, deadline)
     check_key(parsed, key, rules)
-    if not check_hashes(parsed, field, Digests(content), key):
+    if not check_hashes(parsed, own[1], Digests(content), key):
         raise Refused("signature verification failed")
 
 

@@ -88,21 +88,23 @@ class Digests:
             made = self._fields[at, form] = canonical.HEADERS[form](*self.content.fields[at])
         return made
 
-    def selected(self, names: Iterable[bytes]) -> list[int]:
-        """Positions of the fields that a list of names, in lower case, means: of equal ones the last is the first."""
-        taken: dict[bytes, int] = {}
+    def selected(self, names: Iterable[bytes], without: int = -1) -> list[int]:
+        """Positions of the fields that a list of names, in lower case, means: of equal ones the last is the first.
+
+        without: a signature's own position; it signs others of its name, but not itself.
+        """
+        left: dict[bytes, list[int]] = {}
         found = []
         for name in names:
-            places = self._named.get(name, ())
-            used = taken.get(name, 0)
-            if used < len(places):
-                found.append(places[-1 - used])
-                taken[name] = used + 1
+            if name not in left:
+                left[name] = [at for at in self._named.get(name, ()) if at != without]
+            if left[name]:
+                found.append(left[name].pop())
         return found
 
-    def headers(self, names: Iterable[bytes], form: str) -> list[bytes]:
+    def headers(self, names: Iterable[bytes], form: str, without: int = -1) -> list[bytes]:
         """The canonical fields that a list of names means."""
-        return [self.field(at, form) for at in self.selected(names)]
+        return [self.field(at, form) for at in self.selected(names, without)]
 
 
 def without_value(value: bytes, tag: bytes) -> bytes:

@@ -12,7 +12,8 @@ import binascii
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 
 from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.signatures import codes
@@ -102,7 +103,7 @@ class Parsed:
     hashed: tuple[bytes, ...] = ()
     body_hash: bytes = b""
     signature: bytes = b""
-    tags: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = default(default_factory=dict)
 
 
 def verify(content: Content, resolver: Lookup, rules: Rules, deadline: float) -> Verified:
@@ -112,12 +113,11 @@ def verify(content: Content, resolver: Lookup, rules: Rules, deadline: float) ->
     until = min(deadline, time.monotonic() + rules.timeout)
     found = []
     for number, at in enumerate(places):
-        name, value = content.fields[at]
-        parsed = parse(value, rules)
+        parsed = parse(content.fields[at][1], rules)
         if number >= rules.signatures:
             parsed.info.flags, parsed.info.error = codes.IGNORE, TOO_MANY
         elif parsed.info.error == codes.ERRORS[-1]:
-            _check(parsed, (name, value), digests, resolver, rules, until)
+            _check(parsed, at, digests, resolver, rules, until)
         found.append(parsed.info)
     if not found:
         return Verified()
@@ -125,9 +125,7 @@ def verify(content: Content, resolver: Lookup, rules: Rules, deadline: float) ->
     return Verified(tuple(found), best, best.status)
 
 
-def _check(
-    parsed: Parsed, own: tuple[bytes, bytes], digests: Digests, resolver: Lookup, rules: Rules, deadline: float
-) -> None:
+def _check(parsed: Parsed, own: int, digests: Digests, resolver: Lookup, rules: Rules, deadline: float) -> None:
     info = parsed.info
     try:
         key = fetch(resolver, info.domain, info.selector, deadline)
@@ -158,22 +156,30 @@ def check_key(parsed: Parsed, key: PublicKey, rules: Rules) -> None:
         raise Refused("signing key too small")
 
 
-def check_hashes(parsed: Parsed, own: tuple[bytes, bytes], digests: Digests, key: PublicKey) -> bool:
-    """Whether body hash and signature are right. own: the signature's field. Raises Refused for a length too large."""
+def check_hashes(parsed: Parsed, own: int, digests: Digests, key: PublicKey) -> bool:
+    """Whether body hash and signature are right. own: position of its field. Raises Refused for a length too large."""
     info = parsed.info
     if info.length is not None and info.length > digests.body_size(info.body_canon):
         raise Refused("length tag value exceeds body size")
     if digests.body_hash(info.body_canon, parsed.hash, info.length) != parsed.body_hash:
         return False
-    return key.verifies(parsed.signature, signed_data(parsed.hashed, info.header_canon, own, digests), parsed.hash)
+    field = digests.content.fields[own]
+    return key.verifies(
+        parsed.signature, signed_data(parsed.hashed, info.header_canon, field, digests, own), parsed.hash
+    )
 
 
-def signed_data(names: Sequence[bytes], form: str, own: tuple[bytes, bytes], digests: Digests) -> bytes:
-    """What a signature signs: the fields, then its own without the b= value and the line end (RFC 6376 3.7)."""
+def signed_data(
+    names: Sequence[bytes], form: str, own: tuple[bytes, bytes], digests: Digests, position: int = -1
+) -> bytes:
+    """What a signature signs: the fields, then its own without the b= value and the line end (RFC 6376 3.7).
+
+    position: of its own field, if it is there already.
+    """
     from lumilter.adapters.signatures.canonical import HEADERS
 
     last = HEADERS[form](own[0], without_value(own[1], b"b")).removesuffix(b"\r\n")
-    return b"".join([*digests.headers(names, form), last])
+    return b"".join([*digests.headers(names, form, position), last])
 
 
 # --- reading a signature ----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -194,6 +195,15 @@ def test_cancelled_timers_do_not_pile_up() -> None:
         here.turn(1)
     assert seen == ["kept"]
     here.close()
+
+
+@pytest.mark.parametrize("when", [math.inf, 1e18, time.monotonic() + 1e8])
+def test_a_far_timer_stops_nothing(thread: Loop, when: float) -> None:
+    fired: list[float] = []
+    thread.call(lambda answer: answer(thread.at(when, lambda: fired.append(when))))
+    assert thread.call(lambda answer: thread.at(time.monotonic() + 0.05, lambda: answer(1))) == 1
+    assert thread.call(lambda answer: answer(1)) == 1
+    assert fired == []
 
 
 def test_posts_wake_a_loop_that_sleeps(thread: Loop) -> None:

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _COLLECT_EVERY = 2000
 """Turns of the loop between two collections of young cycles."""
+_LONGEST = 3600.0
+"""Seconds of one wait: epoll takes no more than 24 days, and a deadline may be infinite."""
 _TIMERS = 1000
 """Timers before cancelled ones are looked for."""
 _ERRORS = select.EPOLLERR | select.EPOLLHUP
@@ -194,7 +196,7 @@ class Loop:
             heapq.heappop(self._timers)
         if not self._timers:
             return longest
-        until = max(0.0, self._timers[0].when - time.monotonic())
+        until = min(max(0.0, self._timers[0].when - time.monotonic()), _LONGEST)
         return until if longest is None else min(until, longest)
 
     def _due(self, now: float) -> None:

@@ -1,14 +1,16 @@
 """The console of a running daemon: commands of scripts and Momentum's own, one by one and typed in.
 
-The law: a real daemon with two workers, asked by the real `lumilter ctl`.
+The law: a real daemon with two workers, asked by the real `lumilter ctl`, or as that asks where it is about the daemon.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import select
 import signal
+import socket
 import stat
 import subprocess
 import time
@@ -57,13 +59,30 @@ def ctl(directory: Path, *words: str, given: str | None = None) -> subprocess.Co
     return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, input=given)
 
 
+def ask(directory: Path, *words: str, worker: int | None = None) -> tuple[int, str]:
+    """The status and the text of a command."""
+    args = {"words": words[1:]} if worker is None else {"words": words[1:], "worker": worker}
+    text = ""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(60)
+        asking.connect(str(directory / "m.sock.control"))
+        asking.sendall(json.dumps({"verb": words[0], "args": args}).encode() + b"\n")
+        with asking.makefile("rb") as lines:
+            for line in lines:
+                said = json.loads(line)
+                text += said.get("text", "") + "\n" * ("text" in said)
+                if "end" in said:
+                    return said["end"], text
+    raise AssertionError(f"no end after {text!r}")
+
+
 def test_a_script_s_command_prints_to_who_gave_it(where: tuple[Path, Daemon]) -> None:
     directory, daemon = where
     first = ctl(directory, "count", "a b", "--flag")
     assert (first.returncode, first.stdout, first.stderr) == (0, "count\t3\t1\n", "")
     assert ctl(directory, "count").stdout == "count\t1\t2\n"  # the same worker
-    others = {ctl(directory, "--worker", str(index), "count").stdout for index in (0, 1)}
-    assert others == {"count\t1\t3\n", "count\t1\t1\n"}
+    assert ctl(directory, "--worker", "1", "count").stdout == "count\t1\t1\n"
+    assert ask(directory, "count", worker=0) == (0, "count\t1\t3\n")
     assert "count" not in daemon.log
     ran = ctl(directory, "--worker", "7", "count")
     assert (ran.returncode, ran.stderr) == (69, "lumilter ctl: no such worker serves\n")
@@ -85,29 +104,30 @@ def test_an_error_is_told_and_logged(where: tuple[Path, Daemon]) -> None:
 def test_momentum_s_commands(where: tuple[Path, Daemon]) -> None:
     directory, _ = where
     said = {
-        words: ctl(directory, *words.split())
+        words: ask(directory, *words.split())
         for words in (
             "version", "sysinfo", "summary", "threads stats", "threads io queue", "dns_cache stats", "dns_cache flush",
             "ds_core stats", "ds_core flush", "cidrdb list", "help", "help config", "config show pool",
             "config get dns timeout",
         )
     }  # fmt: skip
-    assert {ran.returncode for ran in said.values()} == {0}
-    assert said["version"].stdout.startswith("lumilter ")
-    assert os.uname().release in said["sysinfo"].stdout
-    assert "Inbound Concurrency: 0" in said["summary"].stdout
+    assert {status for status, _ in said.values()} == {0}
+    assert ctl(directory, "version").stdout == said["version"][1]
+    assert said["version"][1].startswith("lumilter ")
+    assert os.uname().release in said["sysinfo"][1]
+    assert "Inbound Concurrency: 0" in said["summary"][1]
     for words in ("threads stats", "dns_cache stats", "ds_core stats"):
-        assert "worker 0:" in said[words].stdout
-        assert "worker 1:" in said[words].stdout
-    assert "IO thread pool: concurrency 5\n" in said["threads stats"].stdout
-    assert "0 running, 0 queued" in said["threads io queue"].stdout
-    assert "Hit Rate" in said["dns_cache stats"].stdout
-    assert "no datasource is configured" in said["ds_core stats"].stdout
-    assert "no list is defined" in said["cidrdb list"].stdout
-    assert "count" in said["help"].stdout
-    assert {line.split()[0] for line in said["help config"].stdout.splitlines()} == {"config"}
-    assert "pool io concurrency = 5\n" in said["config show pool"].stdout
-    assert said["config get dns timeout"].stdout == "timeout = 5\n"
+        assert "worker 0:" in said[words][1]
+        assert "worker 1:" in said[words][1]
+    assert "IO thread pool: concurrency 5\n" in said["threads stats"][1]
+    assert "0 running, 0 queued" in said["threads io queue"][1]
+    assert "Hit Rate" in said["dns_cache stats"][1]
+    assert "no datasource is configured" in said["ds_core stats"][1]
+    assert "no list is defined" in said["cidrdb list"][1]
+    assert "count" in said["help"][1]
+    assert {line.split()[0] for line in said["help config"][1].splitlines()} == {"config"}
+    assert "pool io concurrency = 5\n" in said["config show pool"][1]
+    assert said["config get dns timeout"][1] == "timeout = 5\n"
 
 
 def test_scriptlet_eval(where: tuple[Path, Daemon]) -> None:
@@ -148,10 +168,7 @@ def test_config_set_holds_everywhere_until_a_reload(tmp_path: Path) -> None:
 
         def seen() -> set[str]:
             lua = "msys.config('get', 'lua', 'deadline')"
-            return {
-                ctl(tmp_path, "--worker", str(index), "scriptlet", "eval", lua).stdout.split("\n")[0]
-                for index in (0, 1)
-            }
+            return {ask(tmp_path, "scriptlet", "eval", lua, worker=index)[1].split("\n")[0] for index in (0, 1)}
 
         assert seen() == {"60"}
         assert ctl(tmp_path, "config", "set", "lua", "deadline", "=", "1.5").stdout == "deadline = 1.5\n"
@@ -161,26 +178,27 @@ def test_config_set_holds_everywhere_until_a_reload(tmp_path: Path) -> None:
         assert "passed its deadline (1.5 s)" in ran.stderr
         os.kill(daemon.workers[0], signal.SIGKILL)  # a new worker knows it too
         until(lambda: seen() == {"1.5"}, 30)
-        assert ctl(tmp_path, "patience").stdout == "7\tdeadline = 7\n"
+        assert ask(tmp_path, "patience") == (0, "7\tdeadline = 7\n")
         until(lambda: seen() == {"7"}, 30)
-        assert ctl(tmp_path, "config", "get", "lua", "deadline").stdout == "deadline = 7\n"
-        assert ctl(tmp_path, "config", "set", "pool", "io", "concurrency", "2").returncode == 0
-        until(lambda: ctl(tmp_path, "threads", "stats").stdout.count("IO thread pool: concurrency 2\n") == 2, 30)
+        assert ask(tmp_path, "config", "get", "lua", "deadline") == (0, "deadline = 7\n")
+        assert ask(tmp_path, "config", "set", "pool", "io", "concurrency", "2")[0] == 0
+        until(lambda: ask(tmp_path, "threads", "stats")[1].count("IO thread pool: concurrency 2\n") == 2, 30)
         refused = ctl(tmp_path, "config", "set", "lua", "jit", "true")
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "edit the file, then reload" in refused.stderr
-        assert ctl(tmp_path, "config", "reload").returncode == 0
+        assert ask(tmp_path, "config", "reload")[0] == 0
         assert seen() == {"60"}
-        assert ctl(tmp_path, "config", "get", "lua", "deadline").stdout == "deadline = 60\n"
+        assert ask(tmp_path, "config", "get", "lua", "deadline") == (0, "deadline = 60\n")
 
 
 def test_commands_from_a_pipe(where: tuple[Path, Daemon]) -> None:
     directory, _ = where
     ran = ctl(
-        directory, given="version\n\nconfig get 'lua' deadline\nnothing\n'\nstatus --nonsense\nscriptlet eval '1'\n"
+        directory,
+        given="version\n\nconfig get 'lua' deadline\nnothing\n'\nstatus --nonsense\nscriptlet eval 'a' .. \"b c\"\n",
     )
     assert ran.returncode == 2  # of the last one that failed
-    assert ran.stdout.splitlines()[1:] == ["deadline = 60", "1"]
+    assert ran.stdout.splitlines()[1:] == ["deadline = 60", '"ab c"']
     assert 'there is no command "nothing"' in ran.stderr
     assert "No closing quotation" in ran.stderr
     assert ctl(directory, given="version\nquit\nnothing\n").returncode == 0

@@ -1,6 +1,6 @@
 """The console: `lumilter ctl` without a verb. Commands are typed in, with history and completion, or come from a pipe.
 
-The law: knows no command but those that end it; a line is split as a shell splits it and handed to `ask`.
+The law: knows no command but those that end it, and Lua; any other line is split as a shell splits it, for `ask`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathlib import Path
 _HISTORY = "~/.lumilter_history"
 _LINES = 1000
 _ENDS = ("quit", "exit")
+_LUA = ("scriptlet", "eval")
+"""What follows these is Lua, with quotes of its own."""
 
 Ask = Callable[[list[str]], int]
 
@@ -63,6 +65,10 @@ def _read(prompt: str) -> str | None:
 
 
 def _words(line: str) -> list[str]:
+    verb, _, rest = line.strip().partition(" ")
+    action, _, lua = rest.strip().partition(" ")
+    if (verb, action) == _LUA and lua.strip():
+        return [verb, action, lua]
     try:
         return shlex.split(line)
     except ValueError as error:

@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from lumilter import config
-from lumilter.cli import prompt
 from lumilter.cli.ctl_status import status_lines
 from lumilter.cli.serve import DEFAULT_CONFIG
 from lumilter.daemon import trace
@@ -130,6 +129,8 @@ def run(options: argparse.Namespace) -> int:
         return _complain(f"{options.config} has no control socket: set [control] socket", EX_UNAVAILABLE)
     if given:
         return _ask(path, *given)
+
+    from lumilter.cli import prompt  # readline takes 1 MB, which workers would have too
 
     def ask(words: list[str]) -> int:
         return _ask(path, *_parsed(words[0], words[1:], options.worker))

@@ -20,9 +20,12 @@ def test_it_answers_and_keeps_answers() -> None:
     with DnsServer({("known.test", "A"): ["known.test. 60 IN A 192.0.2.1"]}) as server:
         resolver = LateResolver([server.address])
         assert resolver.stats() == Stats(0, 0, 0)
+        assert resolver.flush() == 0
         for _ in range(2):
             assert resolver.lookup("known.test", deadline=time.monotonic() + 30) == [(None, "192.0.2.1")]
         assert resolver.stats() == Stats(1, 1, 1)
+        assert resolver.flush() == 1
+        assert resolver.stats() == Stats(1, 1, 0)
 
 
 def test_many_that_ask_first_get_one_resolver() -> None:

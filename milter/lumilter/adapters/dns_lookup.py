@@ -55,6 +55,10 @@ class LateResolver:
         """How often the cache had the answer."""
         return self._made.stats() if self._made else Stats(0, 0, 0)
 
+    def flush(self) -> int:
+        """Forget every answer; how many there were."""
+        return self._made.flush() if self._made else 0
+
     def _make(self) -> None:
         with self._lock:
             if self._made is None:

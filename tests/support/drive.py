@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from lumilter.errors import ScriptError, SplitError
+from lumilter.session.checking import Check, Checked, Checking
 from lumilter.session.events import Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
 from lumilter.session.headers import Header
 from lumilter.session.mail import MailMessage
@@ -39,6 +40,7 @@ class Drive:
         peer_context: Callable[[str], Mapping[str, str]] = lambda address: {},
         routing: Routing | None = None,
         sealing: Callable[[MailMessage], Sequence[Hashable]] = lambda message: (),
+        checking: Checking = Checking(),  # noqa: B008 (immutable)
     ) -> None:
         numbers = itertools.count(1)
         self.session = Session(
@@ -49,6 +51,7 @@ class Drive:
             routing or Routing(),
             lambda: bool(self.remembered),
             sealing,
+            checking,
         )
         self.remembered: set[str] = set()
         """Keys of recipients that were served before."""
@@ -56,6 +59,9 @@ class Drive:
         self.refuse_to_send: set[str] = set()
         """Addresses that no server takes."""
         self.refuse_to_seal = False
+        self.questions: list[Check] = []
+        self.answer: Callable[[Check], Checked] = lambda question: Checked()
+        """What a question about a sender is answered."""
         self.decide = decide
         self.ran: list[str] = []
         self.requests: list[RunHook] = []
@@ -73,6 +79,10 @@ class Drive:
                     continue
                 if isinstance(request, Recall):
                     request = steps.send(Recalled(frozenset(request.keys) & self.remembered))
+                    continue
+                if isinstance(request, Check):
+                    self.questions.append(request)
+                    request = steps.send(self.answer(request))
                     continue
                 if isinstance(request, Seal):
                     request = (

@@ -40,14 +40,14 @@ class Sealing:
         self._last: tuple[HeaderList, str] | None = None
 
     def __call__(self, message: MailMessage) -> Sequence[Hashable]:
-        """The seals of a message. What a script made from nothing is never under a condition."""
+        """The seals of a message. One that a script made has contexts of its own, for a condition too: what it holds
+        may be a stranger's."""
         if not self._signatures.signs:
             return ()
         headers, conn, mess = message.content.headers, message.conn, message.mess
         if self._last is None or not self._last[0].is_shared(headers):
             self._last = headers.copy(), responsible_domain(headers)
-        free = message.made and not conn
-        return self._signatures.configured(self._last[1], lambda name: free or name in conn or name in mess)
+        return self._signatures.configured(self._last[1], lambda name: name in conn or name in mess)
 
 
 def our_results(headers: HeaderList, ident: str) -> str:

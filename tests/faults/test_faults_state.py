@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.daemon import Daemon
+from support.daemon import COMMAND, ENVIRONMENT, Daemon
 from support.load import Load
 from support.milter_client import Gone, MilterClient
 from support.redis_server import RedisServer, redis_server
@@ -50,6 +52,13 @@ def asked(tmp_path: Path) -> list[int]:
         client.negotiate()
         client.connect()
         return [int(word) for word in client.helo("ask").text.split()[-3:]]
+
+
+def figure(daemon: Daemon, name: str) -> float:
+    """The sum of a figure of `lumilter ctl metrics`."""
+    command = [*COMMAND[:3], "ctl", "-c", str(daemon.config), "metrics"]
+    text = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True).stdout
+    return sum(float(line.split()[-1]) for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
 
 
 def until(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -116,6 +125,9 @@ def test_no_session_hangs_while_redis_is_away(
         until(lambda: daemon.log.count("works again") >= 2)
         assert daemon.log.count("nothing more is said until that is over") == daemon.log.count("works again")
         assert daemon.log.count("nothing more is said until that is over") < 12
+        assert figure(daemon, "lumilter_redis_failures_total") > 0
+        assert figure(daemon, "lumilter_state_failures_total") == 0
+        assert figure(daemon, "lumilter_state_bytes") > 0
         _, here, shared = asked(tmp_path)
         assert here == running.messages
         assert 0 < shared < here

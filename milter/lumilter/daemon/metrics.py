@@ -20,6 +20,7 @@ from lumilter.host.drive import HookEnd
 from lumilter.loop import Loop
 from lumilter.session.events import CONTINUE, Action, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
 from lumilter.session.session import Session
+from lumilter.state.embedded import EmbeddedStore
 
 _PHASES: dict[type, str] = {
     Connect: "connect",
@@ -67,6 +68,14 @@ class Meter:
             scanners.watch(self.scan)
             self.figures.read(lambda: {"scanner_servers_left_alone": scanners.left_alone()})
 
+        places = engine.setup.services.state.places
+
+        def shared_state() -> Mapping[str, float]:
+            machine, redis = places.failures()
+            size = places.machine.size() if isinstance(places.machine, EmbeddedStore) else 0
+            return {"state_bytes": size, "state_failures": machine, "redis_failures": redis}
+
+        self.figures.read(shared_state)
         mail = engine.setup.services.mail
         if isinstance(mail, Mailer):
             self.figures.read(lambda: {"mail_waiting": mail.waiting()})

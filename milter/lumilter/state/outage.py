@@ -19,8 +19,8 @@ class Outage:
         self._name = name
         self._lock = threading.Lock()
         self._since = 0.0
-        self.failures = 0
-        """Operations that failed in the outage that is, or was last."""
+        self.failures = self.total = 0
+        """Operations that failed: in the outage that is, or was last; since the process began."""
 
     def failed(self, error: Exception) -> None:
         """An operation could not be done."""
@@ -29,6 +29,7 @@ class Outage:
             if first:
                 self._since, self.failures = time.monotonic(), 0
             self.failures += 1
+            self.total += 1
         if first:
             log.error("%s: %s; nothing more is said until that is over", self._name, error)
 

@@ -89,6 +89,10 @@ class Places:
         self._outages[shared].worked()
         return result
 
+    def failures(self) -> tuple[int, int]:
+        """Operations that failed since the process began: on the machine's store, on the shared one."""
+        return self._outages[False].total, self._outages[True].total
+
     def sent(self, future: Any) -> None:
         """Watch over an operation of the shared store that nobody waits for."""
 

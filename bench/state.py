@@ -164,7 +164,7 @@ def tables(most: int) -> Iterator[str]:
     yield ""
     yield f"From a script, embedded, one process: {in_lua():.1f} us of processor time for the pair, crossings included."
     yield ""
-    yield "By number of clients in the series, one process; medians. Redis: memory that it uses."
+    yield "By number of clients in the series, neighbours, one process; medians. Size: pages in use; Redis: its memory."
     yield ""
     heads = ("store", "clients", "filled at", "add", "count /32", "count /24", "count /20", "count /0", "size")
     yield f"| {' | '.join(heads)} |"

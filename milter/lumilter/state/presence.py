@@ -43,6 +43,7 @@ class Presence:
 
     def arrive(self, session: object, address: bytes | None) -> None:
         """A session has begun, from that address if it has one."""
+        self.depart(session)  # one that says twice that it begins is still one
         if address is None:
             return
         machine, shared = self._places.machine, self._places.shared

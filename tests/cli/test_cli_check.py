@@ -142,3 +142,23 @@ def test_with_a_configuration(lumilter: Lumilter, script: Write, tmp_path: Path)
     settings.write_text(f"[milter]\nsocket = 'unix:/run/x'\n[[script]]\nname = 'p'\nsource = '{file}'\n")
     ran = lumilter("check", "-c", settings)
     assert (ran.status, ran.out) == (0, "module policy: validate_ehlo\n1 modules, 0 warnings\n")
+
+
+def test_functions_without_an_engine(lumilter: Lumilter, tmp_path: Path) -> None:
+    (tmp_path / "policy.lua").write_text(
+        "local mod = {}\nfunction mod:validate_data(msg, ac, vctx)\n  msys.brightmail.scan(msg, ac, vctx)\n"
+        '  msys.av.scan()\n  msys.expurgate.scan()\nend\nmsys.registerModule("policy", mod)\n'
+    )
+    config = tmp_path / "lumilter.toml"
+    scripts = '[[script]]\nname = "policy"\nsource = "policy.lua"\n'
+    config.write_text(scripts)
+    ran = lumilter("check", "-c", config)
+    assert [line for line in ran.out.splitlines() if line.startswith("warning")] == [
+        f"warning: {tmp_path}/policy.lua:3: msys.brightmail.scan has no engine: [engines] brightmail names none",
+        f"warning: {tmp_path}/policy.lua:4: msys.av.scan has no engine: no [[scanner]] finds viruses",
+        f"warning: {tmp_path}/policy.lua:5: msys.expurgate.scan has no engine: [engines] expurgate names none",
+    ]
+    engines = '[[scanner]]\nname = "c"\nkind = "clamd"\n[engines]\nbrightmail = "c"\nexpurgate = "c"\n'
+    config.write_text(engines + scripts)
+    assert "1 modules, 0 warnings" in lumilter("check", "-c", config).out
+    assert "0 warnings" in lumilter("check", tmp_path / "policy.lua").out  # a script by itself has no configuration

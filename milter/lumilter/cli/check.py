@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from lumilter.adapters.scanners.service import Scanners
 from lumilter.cli.offline import load, offline_setup
 from lumilter.daemon.engine import Engine
 from lumilter.host.dialect.tokens import NAME, Tokens, tokenize
@@ -44,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         warnings = [*settings.warnings, *engine.host.warnings]
         warnings += unknown_names(engine.host.state.sources)
+        if settings.file:
+            warnings += missing_engines(engine.host.state.sources, engine.setup.services.scanners)
         for module in engine.host.modules:
             print(f"module {module.name}: {', '.join(hook for hook in HOOKS if hook in module.hooks)}")
     finally:
@@ -71,6 +74,21 @@ def unknown_names(sources: dict[str, bytes]) -> list[str]:
                 absent = any(row.name.endswith(f":{method}") for row in TABLE)
                 what = "is not available in this version" if absent else "is no method that lumilter knows"
                 found.append(f"{path}:{line}: :{method}() {what}")
+    return sorted(set(found), key=_position)
+
+
+def missing_engines(sources: dict[str, bytes], scanners: Scanners) -> list[str]:
+    """Functions that scripts call and no scanner is configured for: "file:line: text"."""
+    found = []
+    for path, source in sources.items():
+        for line, chain in _chains(tokenize(source, Path(path).name)):
+            package = chain.split(".")[1]
+            if chain not in FUNCTIONS or not FUNCTIONS[chain].blocking:
+                continue
+            if package == "av" and not scanners.engines:
+                found.append(f"{path}:{line}: {chain} has no engine: no [[scanner]] finds viruses")
+            elif package in scanners.serves and scanners.serving(package) is None:
+                found.append(f"{path}:{line}: {chain} has no engine: [engines] {package} names none")
     return sorted(set(found), key=_position)
 
 

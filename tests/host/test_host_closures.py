@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,23 @@ end"""
         assert running.printed == []
         until(lambda: len(running.printed) == 2, 10)
         assert running.printed == ["Hello\t6", "Hello"]
+
+
+def test_a_closure_or_timer_that_waits_holds_up_no_session(tmp_path: Path) -> None:
+    text = """
+local lock = thread.mutex()
+function mod:validate_ehlo(what)
+  if tostring(what) == "slow" then
+    t = msys.timer.after(0, function() lock:lock() msys.sleep(3) lock:unlock() end)
+    print(msys.runInPool("IO", function() msys.sleep(3) return "slept" end))
+  end
+end"""
+    with policy(tmp_path, text) as running, running.conversation() as slow:
+        waiting = threading.Thread(target=slow.handle, args=(Helo("slow"),))
+        waiting.start()
+        until(lambda: running.engine.host.pools.busy, 10)
+        for _ in range(20):
+            assert running.send(helo="fast")[-1].action is Action.CONTINUE
+        assert waiting.is_alive()
+        waiting.join()
+        assert running.printed == ["true\tslept"]

@@ -56,7 +56,7 @@ def evaluate(
     """The result for the domains in From, of which there should be one."""
     distinct = {domain.lower().rstrip(".") for domain in domains if domain}
     if len(distinct) != 1:
-        return DmarcResult("permerror" if distinct else "none", ",".join(sorted(distinct)))
+        return DmarcResult("permerror" if distinct else "none")
     (domain,) = distinct
     try:
         found, below = _policy(domain, resolver, deadline)

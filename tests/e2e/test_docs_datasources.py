@@ -70,23 +70,23 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield place / "lumilter.toml"
 
 
-@pytest.mark.parametrize(
-    ("lua", "printed"),
-    [
-        ('msys.db.fetch_row("local", "select reason from refused").reason', '"closed"'),
-        ('msys.db.fetch_row("customers", "select since from customers where name = $n", {n = "Ann"}).since', '"1999"'),
-        ('msys.db.fetch_row("billing", "select number from bills").number', "7"),
-        ('msys.db.fetch_row("warehouse", "select item from stock where item <> ?", {"x"}).item', '"box"'),
-        ('msys.db.fetch_row("people", "ldap:///???(cn=$who)", {who = "bob (the * one)"}).mail', '"bob@example.com"'),
-        ('#msys.db.fetch_row("people", "ldap:///???(cn=ann)").mail', "2"),
-        ('msys.db.fetch_row("csv", "{place}/nets.csv")[2]', '"private"'),
-        ('msys.db.fetch_row("blocked", "$domain", {domain = "spam.example"})[1]', '"yes"'),
-        ('msys.db.fetch_row("blocked", "$domain", {domain = "ham.example"})', "nil"),
-        ('msys.db.fetch_row("io", "{place}/nets.csv")[1]:sub(1, 18)', '"10.0.0.0/8,private"'),
-    ],
-)
-def test_every_datasource_of_the_page(config: Path, lua: str, printed: str) -> None:
-    assert ran(config, lua.replace("{place}", str(config.parent)), "--live") == printed
+ASKED = [
+    ('msys.db.fetch_row("local", "select reason from refused").reason', '"closed"'),
+    ('msys.db.fetch_row("customers", "select since from customers where name = $n", {n = "Ann"}).since', '"1999"'),
+    ('msys.db.fetch_row("billing", "select number from bills").number', "7"),
+    ('msys.db.fetch_row("warehouse", "select item from stock where item <> ?", {"x"}).item', '"box"'),
+    ('msys.db.fetch_row("people", "ldap:///???(cn=$who)", {who = "bob (the * one)"}).mail', '"bob@example.com"'),
+    ('#msys.db.fetch_row("people", "ldap:///???(cn=ann)").mail', "2"),
+    ('msys.db.fetch_row("csv", "{place}/nets.csv")[2]', '"private"'),
+    ('msys.db.fetch_row("blocked", "$domain", {domain = "spam.example"})[1]', '"yes"'),
+    ('msys.db.fetch_row("blocked", "$domain", {domain = "ham.example"})', "nil"),
+    ('msys.db.fetch_row("io", "{place}/nets.csv")[1]:sub(1, 18)', '"10.0.0.0/8,private"'),
+]
+
+
+def test_every_datasource_of_the_page(config: Path) -> None:
+    lua = ", ".join(f"({expression})" for expression, _ in ASKED).replace("{place}", str(config.parent))
+    assert ran(config, lua, "--live").split("\n") == [printed for _, printed in ASKED]
 
 
 def test_offline(config: Path) -> None:

@@ -104,6 +104,7 @@ class Worker:
         shared = self._engine.setup.services.state.places.shared
         if shared is not None:
             shared.close()  # what is on its way goes out
+        self._engine.setup.services.datasources.close()
         self._say_beat()
         self._channel.flush(1.0)
         return 1 if cut else 0

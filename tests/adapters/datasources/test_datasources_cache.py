@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from lumilter.adapters.datasources.cache import AnswerCache
 from lumilter.adapters.datasources.contract import Answer, Cut, DatasourceError, Request
 from lumilter.adapters.datasources.datasource import Behaviour, Datasource, Place
 from lumilter.adapters.datasources.lanes import Alarm, Lanes, Task
+from lumilter.adapters.datasources.service import Datasources, Settings
 
 
 class Clock:
@@ -88,6 +90,25 @@ def test_an_alarm_rings_in_order_and_not_when_it_was_cancelled() -> None:
     assert done.wait(30)
     assert rung == ["early", "late"]
     assert len(alarm._heap) < 2500
+
+
+def test_figures_and_flush(tmp_path: Path) -> None:
+    datasources = Datasources([Settings(name, (f"sqlite:{tmp_path}/x.db",)) for name in ("a", "b")])
+    for name in ("a", "a", "b"):
+        request = Request("select 1 as n")
+        if datasources.cached(name, request) is None:
+            datasources.submit(name, request, time.monotonic() + 60).result(60)
+    assert datasources.flush("nowhere") is None
+    assert datasources.flush("a") == 1
+    assert datasources.flush() == 1
+    stats = datasources.stats()
+    assert list(stats) == ["a", "b"]
+    figures = {key: stats["a"][key] for key in ("entries", "hits", "misses", "inserts", "manual", "busy", "queued")}
+    assert figures == {"entries": 0, "hits": 1, "misses": 1, "inserts": 1, "manual": 1, "busy": 0, "queued": 0}
+    assert stats["b"]["places"] == [
+        {"uri": f"sqlite:{tmp_path}/x.db", "up": True, "error": "", "queries": 1, "failures": 0}
+    ]
+    datasources.close()
 
 
 class Stubborn:

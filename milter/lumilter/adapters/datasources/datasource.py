@@ -120,6 +120,8 @@ class Datasource:
             self._lanes.submit(task, until)
         except DatasourceError as error:
             task.settle(error)
+        except RuntimeError as error:
+            task.settle(DatasourceError(f"the system has no thread left: {error}"))
 
     def _ask(self, request: Request, until: float, cut: Cut) -> Answer:
         """On one of the threads: ask the places in order until one answers."""

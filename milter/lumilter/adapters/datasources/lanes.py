@@ -41,8 +41,9 @@ class Alarm:
                 self._tidy_at = max(_TIDY, 2 * len(self._heap))
             heapq.heappush(self._heap, (when, next(self._order), box))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="db-alarm", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="db-alarm", daemon=True)
+                thread.start()
+                self._thread = thread
             if self._heap[0][2] is box:
                 self._changed.notify()
         return box.clear
@@ -97,12 +98,17 @@ class Lanes:
         with self._changed:
             if self.overdue >= self._size:
                 raise DatasourceError(f"all {self._size} connections are busy with queries that do not end")
-            self._queue.append((task, self._alarm.at(until, lambda: self._late(task))))
-            if self._idle:
-                self._changed.notify()
-            elif self._threads < self._size:
-                self._threads += 1
-                threading.Thread(target=self._run, name=f"db-{self._name}", daemon=True).start()
+            cancel = self._alarm.at(until, lambda: self._late(task))
+            try:
+                if self._idle < len(self._queue) + 1 and self._threads < self._size:
+                    threading.Thread(target=self._run, name=f"db-{self._name}", daemon=True).start()
+                    self._threads += 1
+            except RuntimeError as error:
+                if not self._threads:  # else the others do it
+                    cancel()
+                    raise DatasourceError(f"the system has no thread left: {error}") from None
+            self._queue.append((task, cancel))
+            self._changed.notify()
 
     def close(self) -> None:
         """End the threads, each after what it is at."""

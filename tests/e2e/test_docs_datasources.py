@@ -18,8 +18,8 @@ from support.mariadb import mariadb
 from support.milter_client import MilterClient
 from support.openldap import openldap
 from support.pages import placed, sections
+from support.ports import free_port
 from support.postgres import postgres
-from support.server_process import free_port
 
 PAGE = sections("datasources.md")
 TOML = PAGE["What to configure"]["/etc/lumilter/lumilter.toml"]

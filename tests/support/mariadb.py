@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 import pymysql
 
 from support.ports import free_port
-from support.server_process import ServerProcess, account, own_directory
+from support.server_process import ServerProcess, account, own_directory, prepared
 
 PASSWORD = "m4ria&db"
 
@@ -43,11 +42,8 @@ def mariadb() -> Iterator[Mariadb]:
     user = account("mysql")
     with own_directory(user) as directory:
         data, port, socket = directory / "data", free_port(), str(directory / "sock")
-        subprocess.run(
-            ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal",
-             "--skip-test-db", "--innodb-log-file-size=4M"],
-            user=user, check=True, capture_output=True, cwd="/",
-        )  # fmt: skip
+        options = ["--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=4M"]
+        prepared(["mariadb-install-db", "--no-defaults", f"--datadir={data}", *options], user)
         command = [
             "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={socket}", f"--port={port}",
             "--bind-address=127.0.0.1", f"--pid-file={directory}/pid", "--skip-name-resolve", "--max-connections=60",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import ldap3
 
 from support.certificates import Authority
 from support.ports import free_port
-from support.server_process import ServerProcess, own_directory
+from support.server_process import ServerProcess, own_directory, prepared
 
 SUFFIX = "dc=example,dc=com"
 ROOT = f"cn=admin,{SUFFIX}"
@@ -105,10 +104,8 @@ def openldap(authority: Authority) -> Iterator[OpenLdap]:
             authority=authority.file, certificate=certificate, key=key,
         )  # fmt: skip
         (directory / "slapd.conf").write_text(config)
-        subprocess.run(
-            ["/usr/sbin/slapadd", "-f", directory / "slapd.conf", "-q"],
-            input=ENTRIES.format(port=port).encode(), check=True, capture_output=True,
-        )  # fmt: skip
+        entries = ENTRIES.format(port=port).encode()
+        prepared(["/usr/sbin/slapadd", "-f", directory / "slapd.conf", "-q"], data=entries)
         command = [
             "/usr/sbin/slapd", "-d", "0", "-f", str(directory / "slapd.conf"),
             "-h", f"ldap://127.0.0.1:{port} ldaps://127.0.0.1:{secure}",

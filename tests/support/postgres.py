@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from support.ports import free_port
-from support.server_process import ServerProcess, account, own_directory
+from support.server_process import ServerProcess, account, own_directory, prepared
 
 PASSWORD = "p4ss;word"
 
@@ -51,11 +50,8 @@ def postgres() -> Iterator[Postgres]:
     user = account("postgres")
     with own_directory(user) as directory:
         data, port = directory / "data", free_port()
-        subprocess.run(
-            [programs() / "initdb", "-D", data, "-A", "trust", "-U", "trusted", "-E", "UTF8", "--locale=C", "--no-sync",
-             "--no-instructions"],
-            user=user, check=True, capture_output=True, cwd="/",
-        )  # fmt: skip
+        options = ["-A", "trust", "-U", "trusted", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+        prepared([programs() / "initdb", "-D", data, *options], user)
         (data / "pg_hba.conf").write_text(
             "host all policy 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n"
         )

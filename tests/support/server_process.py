@@ -26,6 +26,14 @@ def account(name: str) -> str | None:
     return name if os.getuid() == 0 else None
 
 
+def prepared(command: Sequence[object], user: str | None = None, data: bytes = b"") -> None:
+    """Run what a server needs before its first start."""
+    done = subprocess.run(
+        list(map(str, command)), input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, user=user, cwd="/"
+    )
+    assert done.returncode == 0, f"{command[0]}: {done.returncode}\n{done.stdout.decode(errors='replace')[-3000:]}"
+
+
 @contextmanager
 def own_directory(user: str | None = None) -> Iterator[Path]:
     """A directory for a server; short, as paths of Unix sockets have to be."""

@@ -130,7 +130,7 @@ class Stubborn:
 
 def test_threads_that_hang_are_given_up_and_come_back() -> None:
     driver = Stubborn()
-    source = Datasource("db", [Place("shown", driver)], Behaviour(timeout=0.3, connections=2), Alarm())
+    source = Datasource("db", [Place("shown", driver)], Behaviour(timeout=1.5, connections=2), Alarm())
 
     def ask(text: str) -> Future[Answer]:
         return source.submit(Request(text), time.monotonic() + 60, nocache=True)

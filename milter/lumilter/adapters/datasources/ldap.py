@@ -9,8 +9,6 @@ Source: manual, "ds_core" (LDAP); RFC 4511.
 from __future__ import annotations
 
 import math
-import os
-import select
 import socket
 import threading
 import time
@@ -18,6 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from lumilter.adapters.datasources import sockets
 from lumilter.adapters.datasources.contract import (
     Answer,
     Cut,
@@ -82,9 +81,9 @@ class LdapDriver:
         until = min(until, time.monotonic() + url.number("x-search-timeout", _SEARCH_TIMEOUT))
         kept = self._connection(url, until, cut)
         connection = kept[0]
-        copy = _copy(connection)
+        copy = sockets.copy_of(connection.socket.fileno())
         try:
-            cut.arm(lambda: copy.shutdown(socket.SHUT_RDWR))
+            cut.arm(lambda: sockets.shut(copy))
             try:
                 connection.socket.settimeout(max(0.1, until - time.monotonic()))
                 connection.search(
@@ -158,7 +157,7 @@ class LdapDriver:
                 if not idle:
                     break
                 kept = idle.pop()
-            if now - kept[1] < self._options.connection_life and _is_quiet(kept[0]):
+            if now - kept[1] < self._options.connection_life and sockets.is_quiet(kept[0].socket):
                 return kept
             _end(kept[0])
         return self._connected(url, until, cut), now
@@ -198,9 +197,9 @@ class LdapDriver:
                 auto_referrals=not url.flag("x-ignore-referrals"), return_empty_attributes=False,
             )  # fmt: skip
             connection.open()
-            copy = _copy(connection)
+            copy = sockets.copy_of(connection.socket.fileno())
             try:
-                cut.arm(lambda: copy.shutdown(socket.SHUT_RDWR))
+                cut.arm(lambda: sockets.shut(copy))
                 if url.flag("x-starttls") and not connection.start_tls():
                     raise Unreachable("the directory refuses STARTTLS")
                 if connection.bind():
@@ -236,21 +235,6 @@ def _server(url: LdapUrl, seconds: float) -> Any:
         f"{url.scheme}://{url.host}", get_info=ldap3.NONE, connect_timeout=seconds, tls=tls,
         allowed_referral_hosts=[("*", False)],
     )  # fmt: skip
-
-
-def _copy(connection: Any) -> socket.socket:
-    """A socket of our own for a connection: shutting it down can't hit another one by its number."""
-    return socket.socket(fileno=os.dup(connection.socket.fileno()))
-
-
-def _is_quiet(connection: Any) -> bool:
-    """Whether the server has neither hung up nor said something while nobody asked."""
-    poll = select.poll()
-    try:
-        poll.register(connection.socket, select.POLLIN)
-    except Exception:
-        return False
-    return not poll.poll(0)
 
 
 def _end(connection: Any) -> None:

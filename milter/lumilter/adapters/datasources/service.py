@@ -5,6 +5,7 @@ The law: made in the worker, after the fork; nothing is connected, and no librar
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,8 @@ from lumilter.adapters.datasources.iowrapper import IoDriver, Opener
 from lumilter.adapters.datasources.lanes import Alarm
 from lumilter.adapters.datasources.uris import Target, target
 from lumilter.errors import ConfigError
+
+_IN_MEMORY = re.compile(r"sqlite[^:]*:///?(:memory:)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def _made(settings: Settings, alarm: Alarm, offline: bool, opener: Opener | None
         options = replace(settings.options, numbers=numbers, copies=offline, secrets=where.secrets)
         places.append(Place(where.shown, _Offline() if offline and not where.local else driver(where, options, opener)))
     behaviour = settings.behaviour
-    if any(where.kind == "sql" and where.local and (offline or where.place.endswith(":memory:")) for where in targets):
+    if any(where.kind == "sql" and where.local and (offline or _IN_MEMORY.fullmatch(where.place)) for where in targets):
         behaviour = replace(behaviour, connections=1)  # a database in memory is one connection's
     if not places:
         raise ConfigError(f'[[datasource]] "{settings.name}" has no uri')

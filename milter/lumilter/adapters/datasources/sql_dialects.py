@@ -6,9 +6,6 @@ memory than are wanted, and parameters that a column of any type takes.
 
 from __future__ import annotations
 
-import os
-import select
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from lumilter.adapters.datasources import sockets
 from lumilter.adapters.datasources.contract import Options, Value
 from lumilter.adapters.datasources.placeholders import as_text
 from lumilter.adapters.datasources.uris import Target
@@ -84,9 +82,10 @@ class Dialect:
         return {}
 
     def _arrived(self, raw: Any, record: Any) -> None:
-        copy = record.info["socket"] = _copy(self.descriptor(raw))
-        if copy is not None:
-            self.wait.cut.arm(lambda: copy.shutdown(socket.SHUT_RDWR))
+        descriptor = self.descriptor(raw)
+        if descriptor is not None and descriptor >= 0:
+            copy = record.info["socket"] = sockets.copy_of(descriptor)
+            self.wait.cut.arm(lambda: sockets.shut(copy))
 
     def _closed(self, raw: Any, record: Any) -> None:
         copy = record.info.pop("socket", None)
@@ -103,16 +102,12 @@ class Dialect:
     def is_alive(self, connection: Any) -> bool:
         """Whether the server has neither hung up nor said something while nobody asked."""
         copy = connection.info.get("socket")
-        if copy is None:
-            return True
-        poll = select.poll()
-        poll.register(copy, select.POLLIN)
-        return not poll.poll(0)
+        return copy is None or sockets.is_quiet(copy)
 
     def breaker(self, connection: Any) -> Callable[[], object]:
         """What makes a wait for the server fail, from another thread."""
         copy = connection.info.get("socket")
-        return (lambda: None) if copy is None else lambda: copy.shutdown(socket.SHUT_RDWR)
+        return (lambda: None) if copy is None else lambda: sockets.shut(copy)
 
     def settled(self, raw: Any) -> None:
         """Leave what a script may have begun: a transaction."""
@@ -360,11 +355,6 @@ def dialect_for(target: Target, options: Options) -> Dialect:
     """The Dialect of a target."""
     scheme = target.place.partition(":")[0]
     return _KINDS.get(scheme, Sqlite if scheme.startswith("sqlite") else Dialect)(target, options)
-
-
-def _copy(descriptor: int | None) -> socket.socket | None:
-    """A socket of our own for a library's connection: shutting it down can't hit another one by its number."""
-    return None if descriptor is None or descriptor < 0 else socket.socket(fileno=os.dup(descriptor))
 
 
 def _uri_path(path: str) -> str:

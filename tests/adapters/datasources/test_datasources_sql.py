@@ -150,6 +150,8 @@ def test_no_more_rows_than_max_rows(uri: str) -> None:
             assert len(few.rows("select age from names")) == 5
             assert len(few.rows("select age from names limit 8")) == 5
         assert len(all_of_them.rows("select age from names")) == 12
+        with asked(uri, max_rows=0) as none:
+            assert none.rows("select age from names") == []
 
 
 def test_rows_that_nobody_wants_are_not_read(mariadb_server: Mariadb, postgres_server: Postgres) -> None:

@@ -36,9 +36,9 @@ class CdbDriver:
         try:
             with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 for value in values(data, key_of(key, request)):
-                    rows.add((self._options.decoded(value),))
                     if rows.full or cut.fired:
                         break
+                    rows.add((self._options.decoded(value),))
         except OSError as error:
             raise DatasourceError(self._options.clean(f"{path} can't be read: {error.strerror}")) from None
         except (struct.error, ValueError):  # an empty file, or a place beyond its end

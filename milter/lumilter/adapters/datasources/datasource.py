@@ -117,6 +117,8 @@ class Datasource:
 
         task: Task[Answer] = Task(lambda cut: self._ask(request, until, cut), named)
         try:
+            if until <= time.monotonic():
+                raise TimedOut("there is no time left for a query")
             self._lanes.submit(task, until)
         except DatasourceError as error:
             task.settle(error)

@@ -46,19 +46,23 @@ class SqlDriver:
         statement = self._options.encodable(statement)
         values = self._dialect.parameters(values)
         connection = self._connected(until, cut)
+        raw = connection.driver_connection
+        problem: BaseException | None = None
+        answer = Answer()
         try:
             cut.arm(self._dialect.breaker(connection))
-            answer, usable = self._asked(connection.driver_connection, statement, values, request.execute)
-            cut.disarm()
+            answer, usable = self._asked(raw, statement, values, request.execute)
             if usable:
-                self._dialect.settled(connection.driver_connection)
+                self._dialect.settled(raw)
         except BaseException as error:
-            cut.disarm()
-            raise self._failed(error, connection, cut) from None
+            problem, usable = self._judged(error, raw, cut)
+        cut.disarm()
         if usable:
             connection.close()
         else:
             self._dialect.discard(connection)
+        if problem is not None:
+            raise problem
         return answer
 
     def close(self) -> None:
@@ -105,24 +109,23 @@ class SqlDriver:
             else:
                 rows = self._options.rows()
                 for row in self._dialect.fetched(cursor, statement, values):
-                    rows.add(tuple(map(self._convert, row)))
                     if rows.full:
                         break
+                    rows.add(tuple(map(self._convert, row)))
                 if cursor.description is not None:
                     answer = rows.answer(tuple(str(column[0]) for column in cursor.description))
         finally:
             usable = self._dialect.end(cursor)
         return answer, usable
 
-    def _failed(self, error: BaseException, connection: Any, cut: Cut) -> BaseException:
-        """What is raised for an error, and what becomes of the connection."""
-        dialect, raw = self._engine.dialect, connection.driver_connection
-        if isinstance(error, DatasourceError) and not isinstance(error, TimedOut):
-            self._dialect.discard(connection)  # rows may be left on it
-            return error
+    def _judged(self, error: BaseException, raw: Any, cut: Cut) -> tuple[BaseException, bool]:
+        """What is raised for an error, and whether the connection is of use for the next query."""
+        dialect = self._engine.dialect
         if cut.fired or isinstance(error, TimedOut):
-            self._dialect.discard(connection)
-            return (TimedOut if self._dialect.is_here else Silent)("the query took too long")
+            return (TimedOut if self._dialect.is_here else Silent)("the query took too long"), False
+        if isinstance(error, DatasourceError) or not isinstance(error, Exception):
+            return error, False  # rows may be left on it
+        text = self._text(error)
         if isinstance(error, dialect.loaded_dbapi.Error):
             try:
                 lost = dialect.is_disconnect(error, raw, None) or self._dialect.is_gone(error, raw)
@@ -130,19 +133,14 @@ class SqlDriver:
                     self._dialect.settled(raw)
             except Exception:
                 lost = True
-            if not lost:
-                connection.close()
-                if self._dialect.is_timeout(error):
-                    return TimedOut(f"the query took too long ({self._text(error)})")
-                return DatasourceError(self._text(error))
-            self._dialect.discard(connection)
-            return Lost(self._text(error))
-        self._dialect.discard(connection)
-        if not isinstance(error, Exception):
-            return error
+            if lost:
+                return Lost(text), False
+            if self._dialect.is_timeout(error):
+                return TimedOut(f"the query took too long ({text})"), True
+            return DatasourceError(text), True
         if self._dialect.is_here or isinstance(error, UnicodeEncodeError | OverflowError):
-            return DatasourceError(self._text(error))  # the library can't send it
-        return Lost(f"unexpected answer: {type(error).__name__}: {self._text(error)}")
+            return DatasourceError(text), False  # the library can't send it
+        return Lost(f"unexpected answer: {type(error).__name__}: {text}"), False
 
     def _text(self, error: BaseException) -> str:
         """The database's words; never the statement or its values."""

@@ -94,6 +94,10 @@ class ServerProcess:
     def freeze(self) -> None:
         """It keeps its connections and says nothing."""
         self._signal(signal.SIGSTOP)
+        until = time.monotonic() + PATIENCE
+        while self.process is not None and not all(map(_is_stopped, (self.process.pid, *_children(self.process.pid)))):
+            assert time.monotonic() < until  # threads on other processors go on for a moment
+            time.sleep(0.01)
 
     def thaw(self) -> None:
         """It goes on."""
@@ -118,3 +122,12 @@ class ServerProcess:
 def _children(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(word) for word in tasks.read_text().split()] if tasks.exists() else []
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether each of its threads is."""
+    states = []
+    for task in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with suppress(OSError):
+            states.append(task.read_text().rpartition(")")[2].split()[0])
+    return set(states) <= {"T", "t", "Z"}

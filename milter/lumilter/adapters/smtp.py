@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
 
+from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.smtp_address import unsendable
 from lumilter.adapters.smtp_content import Content, blocks, has_8bit
-from lumilter.adapters.smtp_session import Address, Session, printable
+from lumilter.adapters.smtp_session import Session
 from lumilter.errors import LumilterError
 
 __all__ = ["Address", "Connection", "Content", "Refusal", "SendError", "Server"]

@@ -10,7 +10,9 @@ import re
 import smtplib
 import socket
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
+
+from lumilter.adapters.peer import Address, printable
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -19,27 +21,6 @@ REPLY = 65536
 """Bytes that a reply may have, all lines together. RFC 5321 4.5.3.1.5: 512 for a line, which few servers obey."""
 
 _LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-
-class Address(Protocol):
-    """Where a server listens (lumilter.config.address.SocketAddress)."""
-
-    @property
-    def family(self) -> str:
-        """ "unix", "inet" or "inet6"."""
-
-    @property
-    def path(self) -> str:
-        """Of a Unix socket."""
-
-    @property
-    def host(self) -> str:
-        """A name or an address."""
-
-    @property
-    def port(self) -> int:
-        """1 to 65535."""
 
 
 class Nonsense(OSError):
@@ -137,9 +118,3 @@ class Session(smtplib.SMTP):
             sock.close()
             raise
         return sock
-
-
-def printable(text: bytes, longest: int = 300) -> str:
-    """Text of a server on one line: control characters are blanks, what is not UTF-8 is "\ufffd", the rest is cut."""
-    shown = _CONTROL.sub(" ", text[: longest * 4].decode("utf-8", "replace")).strip()
-    return shown if len(shown) <= longest else f"{shown[:longest]}..."

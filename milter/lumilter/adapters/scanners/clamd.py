@@ -16,8 +16,9 @@ from collections.abc import Iterator
 
 import pyclamd
 
+from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.scanners.contract import Result, Sample, ScanError, Verdict
-from lumilter.adapters.scanners.link import Address, Link, printable
+from lumilter.adapters.scanners.link import Link
 
 KIND = "clamd"
 

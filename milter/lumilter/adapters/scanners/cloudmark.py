@@ -12,9 +12,9 @@ import json
 import math
 import secrets
 
+from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.scanners.contract import Result, Sample, ScanError, Verdict
 from lumilter.adapters.scanners.http import header_value, post
-from lumilter.adapters.scanners.link import Address, printable
 
 KIND = "cloudmark"
 

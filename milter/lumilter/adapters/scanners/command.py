@@ -20,8 +20,8 @@ import time
 from collections.abc import Iterator
 from typing import IO, Any
 
+from lumilter.adapters.peer import printable
 from lumilter.adapters.scanners.contract import Result, Sample, ScanError, Verdict
-from lumilter.adapters.scanners.link import printable
 
 KIND = "command"
 FILE = "{file}"

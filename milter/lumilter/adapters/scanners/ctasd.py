@@ -8,9 +8,9 @@ Neither the server nor its manual is public.
 
 from __future__ import annotations
 
+from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.scanners.contract import Result, Sample, ScanError, Verdict
 from lumilter.adapters.scanners.http import header_value, named_lines, post
-from lumilter.adapters.scanners.link import Address, printable
 
 KIND = "ctasd"
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import http.client
 from collections.abc import Iterable, Sequence
 
+from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.scanners.contract import Sample, ScanError
-from lumilter.adapters.scanners.link import Address, Link, printable
+from lumilter.adapters.scanners.link import Link
 
 MOST = 4 << 20
 """Bytes that an answer may have."""

@@ -17,8 +17,9 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.scanners.contract import CHUNK, Result, Sample, ScanError, Verdict
-from lumilter.adapters.scanners.link import Address, Link, printable
+from lumilter.adapters.scanners.link import Link
 
 KIND = "icap"
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
 import select
 import socket
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.scanners.contract import ScanError
 
 if TYPE_CHECKING:
@@ -22,28 +22,6 @@ if TYPE_CHECKING:
 
 LINE = 16_384
 """Bytes that a line of an answer may have."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-
-class Address(Protocol):
-    """Where a scanner listens (lumilter.config.address.SocketAddress)."""
-
-    @property
-    def family(self) -> str:
-        """ "unix", "inet" or "inet6"."""
-
-    @property
-    def path(self) -> str:
-        """Of a Unix socket."""
-
-    @property
-    def host(self) -> str:
-        """A name or an address."""
-
-    @property
-    def port(self) -> int:
-        """1 to 65535."""
 
 
 class Link:
@@ -188,9 +166,3 @@ class _Raw(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         self._link.sock.settimeout(self._link.left())
         return self._link.sock.recv_into(buffer)
-
-
-def printable(text: bytes, longest: int = 200) -> str:
-    """A server's text on one line: control characters are blanks, what is not UTF-8 is "\\ufffd", the rest is cut."""
-    shown = _CONTROL.sub(" ", text[: longest * 4].decode("utf-8", "replace")).strip()
-    return shown if len(shown) <= longest else f"{shown[:longest]}..."

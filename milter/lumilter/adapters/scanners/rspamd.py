@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import math
 
+from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.scanners.contract import Result, Sample, ScanError, Verdict
 from lumilter.adapters.scanners.http import post
-from lumilter.adapters.scanners.link import Address, printable
 
 KIND = "rspamd"
 

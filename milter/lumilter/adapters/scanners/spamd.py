@@ -11,9 +11,10 @@ from __future__ import annotations
 import email.utils
 import re
 
+from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.scanners.contract import Envelope, Result, Sample, ScanError, Verdict
 from lumilter.adapters.scanners.http import header_value
-from lumilter.adapters.scanners.link import Address, Link, printable
+from lumilter.adapters.scanners.link import Link
 
 KIND = "spamd"
 

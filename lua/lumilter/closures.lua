@@ -33,8 +33,11 @@ function host.bind(number, class, object_number)
   return object
 end
 
-local function settle(number, ...)
-  outcomes[number] = { n = select("#", ...), ... }
+local function settle(number, ok, ...)
+  if not ok then
+    host.give_back() -- to Python the task has not failed
+  end
+  outcomes[number] = { n = 1 + select("#", ...), ok, ... }
 end
 
 -- As scheduler.start; arguments come in pairs. Where it is waited for, the outcome is that of pcall.

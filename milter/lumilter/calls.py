@@ -79,7 +79,8 @@ class Here:
 
     session: None outside sessions. services: the adapters. host: the scripts' generation, for modules. new_id: makes
     Momentum-style identifiers. turn: another number whenever a script begins, or goes on after it has waited. output:
-    gets what is printed; None is the log. task: the coroutine (host.tasks.Task).
+    gets what is printed; None is the log. task: the coroutine (host.tasks.Task). shadow: outside sessions, whether one
+    in shadow began it.
     """
 
     phase: str = "load"
@@ -91,6 +92,12 @@ class Here:
     turn: int = 0
     output: Callable[[str], None] | None = None
     task: Any = None
+    shadow: bool = False
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether no mail leaves the machine, whatever this code does."""
+        return bool((self.shadow or self.host.shadow) if self.session is None else self.session.shadow)
 
 
 class Items:

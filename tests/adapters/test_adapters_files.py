@@ -240,3 +240,35 @@ def test_http(tmp_path: Path) -> None:
         stream.close()
         with pytest.raises(FileError, match="closed"):
             stream.read(1, soon())
+
+
+def test_offline_a_file_that_is_written_is_a_copy(tmp_path: Path) -> None:
+    log, new, small = tmp_path / "log", tmp_path / "new", tmp_path / "small"
+    log.write_bytes(b"before\n")
+    small.write_bytes(b"keep")
+    files = Files(offline=True)
+    before = {path: path.stat().st_mtime_ns for path in (log, small)}
+    for path in (log, new):
+        stream = files.open(str(path), APPEND, None, WEB, soon())
+        assert stream.write(b"line\n", soon()) == 5
+    files.open(f"file://{small}", os.O_RDONLY | os.O_TRUNC, None, WEB, soon())
+    assert (read(log, files), read(new, files), read(small, files)) == (b"before\nline\n", b"line\n", b"")
+    assert log.read_bytes() == b"before\n" and small.read_bytes() == b"keep" and not new.exists()
+    assert {path: path.stat().st_mtime_ns for path in (log, small)} == before
+    assert files.open("/dev/null", os.O_WRONLY, None, WEB, soon()).write(b"x", soon()) == 1
+    for path, flags, why in (
+        (tmp_path / "none/x", APPEND, "No such file"),
+        (tmp_path / "none", os.O_RDWR, "No such file"),
+        (tmp_path, os.O_WRONLY, "Is a directory"),
+        (log, APPEND | os.O_EXCL, "File exists"),
+    ):
+        with pytest.raises(FileError, match=why):
+            files.open(str(path), flags, None, WEB, soon())
+    with pytest.raises(FileError, match="--live"):
+        files.open(f"jlog://{tmp_path}/jlog=>x", APPEND, None, WEB, soon())
+    with (tmp_path / "large").open("wb") as large:
+        large.truncate(65 << 20)
+    with pytest.raises(FileError, match="too large"):
+        files.open(str(tmp_path / "large"), APPEND, None, WEB, soon())
+    files.close()
+    assert read(log, files) == b"before\n"

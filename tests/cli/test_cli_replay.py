@@ -358,3 +358,24 @@ def test_hostile_names_and_mail_are_printable(lumilter: Lumilter, configure: Con
         ran = lumilter("replay", file, "--against", configure("a", text), *arguments)
         assert ran.status == 1
         assert re.fullmatch(r"[\x20-\x7e\n]+", ran.out)
+
+
+def test_what_the_configuration_checks_and_signs_is_part_of_it(
+    lumilter: Lumilter, configure: Configure, tmp_path: Path
+) -> None:
+    """What [spf] and its kin find out is there for hooks and in the edits, as it is in the daemon."""
+    seen = """function mod:validate_data(msg, ac, vctx)
+      msg:header("X-SPF", tostring(vctx:get(msys.core.VCTX_MESS, "spf_status")))
+    end"""
+    old, new = configure("old", seen), configure("new", seen)
+    with new.open("a") as file:
+        file.write("[spf]\nenabled = true\n")
+    zone = tmp_path / "dns.json"
+    zone.write_text(json.dumps({"example.org": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"]}}))
+    (tmp_path / "m.eml").write_text("From: ann@example.org\n\nHello.\n")
+    (tmp_path / "m.toml").write_text('from = "ann@example.org"\nto = ["bob@example.com"]\nip = "192.0.2.1"\n')
+    ran = lumilter("replay", "-c", old, "--against", new, "--fixtures", zone, "--json", tmp_path / "m.eml")
+    assert ran.status == 1, ran.err
+    difference = json.loads(ran.out.splitlines()[0])["differences"][0]
+    added = {edit["name"]: edit["value"].strip() for edit in difference["after"]["edits"]}
+    assert added["Received-SPF"].startswith("pass") and added["X-SPF"] == "pass"

@@ -1,5 +1,6 @@
 -- msys.lock and msys.unlock: taken, given back, and what is no use of them.
 
+require("msys.timer")
 local check = require("check")
 
 local taken = '"list" is locked by this session already: it would wait for itself'
@@ -28,6 +29,25 @@ end
 function mod:validate_ehlo(str, ac, vctx)
   msys.unlock("list")
   msys.lock("list")
+end
+
+-- A timer that ends and gives nothing back holds nothing any more: nobody has to wait for its lease to end.
+function mod:validate_mailfrom()
+  local fired = 0
+  local function take()
+    msys.lock("timer's")
+    fired = fired + 1
+    if fired == 2 then
+      error("expected")
+    end
+  end
+  local timers = { msys.timer.after(0.001, take), msys.timer.after(0.001, take) }
+  while fired < 2 do
+    msys.sleep(0.005)
+  end
+  msys.lock("timer's")
+  msys.unlock("timer's")
+  print("ok after " .. #timers .. " timers")
 end
 
 msys.registerModule("locks", mod)

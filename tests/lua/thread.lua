@@ -44,15 +44,23 @@ end
 
 -- What fails gives back what it holds.
 function mod:validate_mailfrom()
-  local lock = thread.mutex()
+  local lock, second, third = thread.mutex(), thread.mutex(), thread.mutex()
   msys.runInPool("IO", function()
     lock:lock()
+    second:lock()
+    third:lock()
     msys.sleep(0.01)
     error("expected")
   end, true)
   msys.sleep(0.001)
   check.equal(lock:trylock(), 16)
-  check.equal(lock:lock(), true)
+  check.list({ lock:lock(), second:trylock(), third:trylock() }, { true, true, true })
+  local other = thread.mutex()
+  local ok = msys.runInPool("IO", function()
+    other:lock()
+    error("expected")
+  end)
+  check.list({ ok, other:trylock() }, { false, true })
   print("ok", "given back")
 end
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lumilter.adapters.dns import FixtureResolver
 from lumilter.config.schema import Log
 from lumilter.daemon import log
 from lumilter.errors import ScriptError
+from lumilter.services import Services
 from lumilter.session.events import (
     CONTINUE,
     Abort,
@@ -35,6 +38,7 @@ from lumilter.session.session import Session
 from lumilter.session.shadow import ShadowSession, unanswered
 from lumilter.session.steps import HookDone, Module, Pause, RunHook
 from lumilter.session.verdict import OnError, Options
+from support.mailbox import Mailbox
 from support.policy import BODY, CONNECT, HEADERS
 from support.shadowed import shadowed
 
@@ -356,3 +360,32 @@ def test_scripts_see_what_they_would_have_seen(transactions: list[list[Event]], 
             ends.append(session.would_be)
     assert ends == expected
     assert shadow.saw == real.saw
+
+
+def test_mail_that_a_session_lets_be_sent_later_is_not_sent_either(tmp_path: Path) -> None:
+    """What begins in a session is as the session is: timers, and closures in pools, also those that a timer begins."""
+    mail = Mailbox()
+    text = """
+require("msys.extended.message") require("msys.timer") require("msys.threadpool")
+done, timers = 0, {}
+local function send()
+  local new = msys.core.ec_message_new(nil)
+  new:build({ Subject = "made" }, { ["text/plain"] = "x" }, nil)
+  assert(new:inject("s@example.org", "r@example.com"))
+  done = done + 1
+end
+function mod:validate_data()
+  local before = done
+  timers[#timers + 1] = msys.timer.after(0.001, function()
+    timers[#timers + 1] = msys.timer.after(0.001, send)
+    msys.runInPool("IO", send)
+  end)
+  msys.runInPool("IO", send)
+  while done < before + 3 do msys.sleep(0.005) end
+end"""
+    services = Services(FixtureResolver({}), hostname="mx.example.com", mail=mail)
+    with shadowed(tmp_path, text, lambda client: client == "192.0.2.1", services=services) as running:
+        running.session(SESSION)
+        assert (mail.promised, running.running.errors) == ([], [])
+        running.session((replace(CONNECT, address="198.51.100.1"), *SESSION[1:]))
+        assert len(mail.promised) == 3

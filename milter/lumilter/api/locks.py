@@ -28,6 +28,8 @@ def lock(mutexname: str, *, here: Here) -> Job | None:
     It stays taken while the script waits for something else. To take it twice is an error: it would never come free.
     """
     locks, name, owner = here.services.state.locks, text_key(mutexname), _owner(here)
+    if here.session is None and not here.task.owns:
+        here.task.owns.append(lambda: locks.ended(owner))
     if locks.owns(name, owner):
         raise LumilterError(f'"{mutexname}" is locked by this session already: it would wait for itself')
     if not locks.shared and locks.acquire(name, owner):
@@ -37,7 +39,10 @@ def lock(mutexname: str, *, here: Here) -> Job | None:
         pause = _FIRST
         while time.monotonic() < deadline:
             if locks.acquire(name, owner):
-                return
+                if time.monotonic() < deadline:
+                    return
+                locks.release(name, owner)  # it came too late: nobody would give it back
+                break
             time.sleep(pause)
             pause = min(1.5 * pause, _LONGEST)
         raise LumilterError(f'"{mutexname}" did not come free')

@@ -224,7 +224,7 @@ def promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) ->
     headers = msg.content.headers.copy()
     headers.delete(routing.HEADER.decode())
     headers.write(routing.HOPS.decode(), str(hops))
-    if here.host.shadow if here.session is None else here.session.shadow:
+    if here.is_shadow:
         log.info("shadow: a message from <%s> to %s is not sent", sender, ", ".join(recipients))
         return True
     known = routing_of(here)

@@ -1,6 +1,6 @@
-"""Scripts without a daemon: where they come from, and DNS from fixtures; HTTP is refused.
+"""Scripts without a daemon: where they come from, and DNS from fixtures; HTTP is refused, files are copies.
 
-The law: nothing here reaches the network unless --live asks for it.
+The law: nothing here reaches the network, or changes anything that stays, unless --live asks for it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def add_sources(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--fixtures", metavar="FILE", help="answer DNS lookups from this JSON file")
     source.add_argument(
-        "--live", action="store_true", help="make real DNS lookups and HTTP requests, ask and change datasources"
+        "--live",
+        action="store_true",
+        help="make real DNS lookups and HTTP requests, ask scanners, ask and change datasources, and change files",
     )
 
 

@@ -22,14 +22,13 @@ from typing import Any
 from lumilter.cli.difference import Difference, differences
 from lumilter.cli.envelope import session_of
 from lumilter.cli.offline import offline_setup
-from lumilter.daemon.engine import Conversation, Engine
+from lumilter.daemon.engine import Engine
 from lumilter.daemon.log import one_line
 from lumilter.daemon.record import SUFFIX, read
 from lumilter.errors import ConfigError, LumilterError, ScriptError
 from lumilter.session.events import CONTINUE, Close, EndOfMessage, Event, Outcome
-from lumilter.session.routing import Routing
 from lumilter.session.session import Session
-from lumilter.session.shadow import Coverage, Refusal, ShadowSession
+from lumilter.session.shadow import Coverage, Refusal
 
 EX_DIFFERENT = 1
 EX_DATAERR = 65
@@ -46,7 +45,7 @@ def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--fixtures", metavar="FILE", help="answer DNS lookups from this JSON file")
-    source.add_argument("--live", action="store_true", help="make real DNS lookups")
+    source.add_argument("--live", action="store_true", help="as with lumilter test")
     parser.add_argument("--json", action="store_true", help="an object for each session, then one with the sums")
     parser.add_argument(
         "path", nargs="+", metavar="DIR|FILE", help=f"saved sessions (*{SUFFIX}), or messages (*.eml) with an envelope"
@@ -182,15 +181,11 @@ class _Policy:
         """What the policy would do, event by event; errors has what failed, until the next call."""
         self.errors.clear()
         engine, numbers = self._engine, itertools.count(1)
-        session = ShadowSession(
-            engine.host.modules,
-            engine.setup.options,
+        session = engine.shadow_session(
             lambda: f"{next(numbers):02X}/00-00000-00000000",  # the same on both sides
-            engine.setup.peer_context,
-            routing=engine.setup.services.routing or Routing(),
+            lambda client: True,
         )
-        engine.sessions.add(session)
-        conversation = Conversation(engine, session)
+        conversation = engine.converse(session)
         outcomes = []
         for event in events:
             conversation.handle(event)

@@ -121,20 +121,27 @@ class Engine:
 
     def open(self) -> Conversation:
         """A new connection; any thread."""
-        setup = self.setup
-        session: Session
-        modules, new_id = self.host.modules, self.host.new_id
-        routing, remembers = setup.services.routing or Routing(), setup.services.mail.remembers
-        sealing = Sealing(setup.services.signatures)
-        if setup.is_shadow is None:
-            session = Session(
-                modules, setup.options, new_id, setup.peer_context, routing, remembers, sealing, setup.checking
-            )
-        else:
-            session = ShadowSession(
-                modules, setup.options, new_id, setup.peer_context, setup.is_shadow, routing, remembers,
-                sealing, setup.checking,
-            )  # fmt: skip
+        setup, services = self.setup, self.setup.services
+        if setup.is_shadow is not None:
+            return self.converse(self.shadow_session(self.host.new_id, setup.is_shadow))
+        routing, sealing = services.routing or Routing(), Sealing(services.signatures)
+        session = Session(
+            self.host.modules, setup.options, self.host.new_id, setup.peer_context,
+            routing, services.mail.remembers, sealing, setup.checking,
+        )  # fmt: skip
+        return self.converse(session)
+
+    def shadow_session(self, new_id: Callable[[], str], is_shadow: Callable[[str], bool]) -> ShadowSession:
+        """A session of a client that may be in shadow, as the setup has it but for these; any thread."""
+        setup, services = self.setup, self.setup.services
+        routing, sealing = services.routing or Routing(), Sealing(services.signatures)
+        return ShadowSession(
+            self.host.modules, setup.options, new_id, setup.peer_context, is_shadow,
+            routing, services.mail.remembers, sealing, setup.checking,
+        )  # fmt: skip
+
+    def converse(self, session: Session) -> Conversation:
+        """A connection with that session; any thread."""
         self.sessions.add(session)
         return Conversation(self, session)
 
@@ -147,6 +154,7 @@ class Engine:
         until = time.monotonic() + _PATIENCE if until is None else until
         self.loop.call(lambda answer: self.host.drive(self.host.teardown(until), answer))
         self._stop_loop()
+        self.setup.services.datasources.close()
         self.setup.services.scanners.close()
         self.setup.services.files.close()
         self.setup.services.web.close()

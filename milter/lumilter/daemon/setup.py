@@ -52,7 +52,7 @@ def setup_of(
 ) -> Setup:
     """The Setup for a configuration. resolver, mail, web: instead of the configured servers. state: None is in memory.
 
-    offline: no datasource reaches the network or changes a file, no scanner is asked.
+    offline: no datasource reaches the network, no file is changed, no scanner is asked.
     """
     lua, dns, pcre = config.lua, config.dns, config.pcre
     hostname = socket.gethostname().lower()
@@ -64,7 +64,7 @@ def setup_of(
         hostname=hostname,
         mail=mail or (Mailer(config.inject, hostname) if config.inject.server else NoMail()),
         web=web,
-        files=files.Files(files.Limits(config.files.max_read)),
+        files=files.Files(files.Limits(config.files.max_read), offline),
         datasources=datasources_of(config.datasources, web, offline),
         state=state or State(rules=rules_of(config)),
         scanners=scanners_of(config, offline),

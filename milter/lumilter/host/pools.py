@@ -239,4 +239,4 @@ def _abandon(work: _Work) -> None:
 
 def _beside(here: Here) -> Here:
     """What is true of a closure: the same as of who passed it."""
-    return Here(here.phase, here.module, here.session, output=here.output)
+    return Here(here.phase, here.module, here.session, output=here.output, shadow=here.shadow)

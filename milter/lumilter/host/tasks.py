@@ -46,6 +46,7 @@ class Task:
 
     limit: the seconds that it was given. waited: seconds for each kind of wait; kind, since: of the wait that it is in;
     abandon: what is to be done if it does not come to its end. holds: what is to be given back if the task fails.
+    owns: what is to be given back however it ends.
     """
 
     here: Here
@@ -61,6 +62,7 @@ class Task:
     timer: Timer | None = None
     abandon: Callable[[], None] | None = None
     holds: list[Callable[[], None]] = field(default_factory=list)
+    owns: list[Callable[[], None]] = field(default_factory=list)
 
 
 class Tasks:
@@ -70,6 +72,7 @@ class Tasks:
         self.state, self.loop, self.limits = state, loop, limits
         self.boot = state.boot
         self.boot.block = self._block
+        self.boot.give_back = lambda: _give_back(self.bridge.here.task.holds)
         self.bridge: Bridge
         self._held: dict[int, Wait] = {}
         self._last_token = 0
@@ -114,10 +117,10 @@ class Tasks:
     def _step(self, task: Task, move: Callable[[int, float], Any]) -> None:
         """Let the task run until it ends or waits."""
         here = self.bridge.here
-        outer = (here.phase, here.module, here.session, here.output, here.task)
+        outer = (here.phase, here.module, here.session, here.output, here.task, here.shadow)
         own = task.here
-        here.phase, here.module, here.session, here.output, here.task = (
-            own.phase, own.module, own.session, own.output, task,
+        here.phase, here.module, here.session, here.output, here.task, here.shadow = (
+            own.phase, own.module, own.session, own.output, task, own.shadow,
         )  # fmt: skip
         here.turn += 1
         try:
@@ -130,7 +133,7 @@ class Tasks:
             self._fail(task, ScriptError(f"internal error: {error}"))
             return
         finally:
-            here.phase, here.module, here.session, here.output, here.task = outer
+            here.phase, here.module, here.session, here.output, here.task, here.shadow = outer
             here.turn += 1
             forgotten = self.bridge.forgotten
             while forgotten:
@@ -139,13 +142,14 @@ class Tasks:
         if status == "wait":
             self._wait(task, self._held.pop(values[0]))
         elif status == "done":
+            _give_back(task.owns)
             task.done(tuple(values))
         else:
             self._fail(task, script_error(values[0], values[1], status == "limit"))
 
     def _fail(self, task: Task, error: ScriptError) -> None:
-        for give_back in task.holds:
-            give_back()
+        _give_back(task.holds)
+        _give_back(task.owns)
         task.failed(error)
 
     def _resume(self, task: Task, *values: Any) -> None:
@@ -282,6 +286,12 @@ class Tasks:
                 return self._result(wait, future), outcome_of(future)
             self.loop.alive()
         return (False, "the hook passed its deadline while it waited"), "deadline"
+
+
+def _give_back(held: list[Callable[[], None]]) -> None:
+    """All of it: each may take itself out of the list."""
+    for give_back in tuple(held):
+        give_back()
 
 
 def outcome_of(future: Future[Any]) -> str:

@@ -88,7 +88,7 @@ class ScriptTimer:
 
     def __init__(self, timers: Timers, kind: str, seconds: float, closure: LuaFunction, name: str, here: Here) -> None:
         self._timers, self._kind, self._seconds, self._closure = timers, kind, seconds, closure
-        self._module = here.module
+        self._module, self._shadow = here.module, here.is_shadow
         self.name = name
         self.shared = here.phase in LOADING
         self._alarm: Alarm | None = None
@@ -140,7 +140,8 @@ class ScriptTimer:
                 timer._ended()
 
         what = f"timer {self.name}" if self.name else "a timer"
-        timers.closures.run(what, self._closure, Here("timer", self._module), timers.limits, ended)
+        here = Here("timer", self._module, shadow=self._shadow)
+        timers.closures.run(what, self._closure, here, timers.limits, ended)
 
     def _ended(self) -> None:
         self._running = False

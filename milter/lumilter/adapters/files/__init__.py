@@ -2,6 +2,7 @@
 
     contract     Stream, what every opened thing can do; Limits; FileError
     local        files of this machine
+    copies       what is written where nothing may be changed
     jlog         appends to OmniTI's jlogs
     resources    from a name or URI to one of them, or to an answer by HTTP
 

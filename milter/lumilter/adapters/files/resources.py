@@ -14,6 +14,7 @@ from urllib.parse import unquote_to_bytes
 from weakref import WeakSet
 
 from lumilter.adapters.files.contract import FileError, Limits, Stream
+from lumilter.adapters.files.copies import Copies
 from lumilter.adapters.files.jlog import JlogWriter
 from lumilter.adapters.files.local import LocalFile, read_file
 from lumilter.adapters.http import Web
@@ -29,10 +30,11 @@ _CROWD = 100
 
 
 class Files:
-    """Opens and reads things. web: makes the requests for http: and https:."""
+    """Opens and reads things. web: makes the requests for http: and https:. offline: no file is changed."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, offline: bool = False) -> None:
         self.limits = limits or Limits()
+        self._copies = Copies() if offline else None
         self._open: WeakSet[LocalFile] = WeakSet()
         self._crowd = _CROWD
 
@@ -43,7 +45,7 @@ class Files:
             return _fetched(name, web, deadline)
         if scheme == "jlog":
             raise FileError(f"{name}: a jlog is read by its subscribers (JLog::Reader, jlogctl), not by scripts")
-        return read_file(rest, self.limits, deadline)
+        return read_file(self._copies.to_read(rest) if self._copies else rest, self.limits, deadline)
 
     def open(self, name: str, flags: int, mode: int | None, web: Web, deadline: float) -> Stream:
         """Open it. flags: of open(2); mode: permissions of what is made. Raises FileError."""
@@ -57,9 +59,11 @@ class Files:
         if scheme == "jlog":
             if not writes:
                 raise FileError(f"{name}: a jlog is read by its subscribers (JLog::Reader, jlogctl), not by scripts")
+            if self._copies:
+                raise FileError(f"{name}: a jlog is not written to here; --live does")
             path, _, subscriber = rest.partition("=>")
             return JlogWriter("/" + path.lstrip("/"), subscriber, bool(flags & os.O_CREAT), mode)
-        file = LocalFile(rest, flags, mode, self.limits)
+        file = LocalFile(self._copies.to_open(rest, flags) if self._copies else rest, flags, mode, self.limits)
         self._open.add(file)
         return file
 
@@ -75,6 +79,8 @@ class Files:
         """Close all files that are still open."""
         for file in list(self._open):
             file.close()
+        if self._copies:
+            self._copies.close()
 
 
 def split(name: str) -> tuple[str, str]:

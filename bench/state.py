@@ -175,7 +175,7 @@ def tables(most: int) -> Iterator[str]:
             cells = [shown(value, unit) for _, value, unit in grown(store, keys)]
             yield f"| embedded | {keys:,} | {' | '.join(cells)} | {store.size() / 1e6:,.1f} MB |"
             store.close()
-    for keys in (keys for keys in KEYS if keys <= min(most, 100_000)):  # more takes hours on the machine of the tables
+    for keys in (keys for keys in KEYS if keys <= min(most, 100_000)):  # 10,000,000 would take an hour
         with tempfile.TemporaryDirectory(dir="/var/tmp") as name, RedisServer(Path(name) / "redis") as server:
             store = SharedStore(server.server(timeout=30))
             cells = [shown(value, unit) for _, value, unit in grown(store, keys)]

@@ -49,6 +49,7 @@ def test_what_persists_survives_a_restart_and_everything_a_reload(tmp_path: Path
         daemon.signal(signal.SIGHUP)
         daemon.wait_log("generation 2 serves")
         assert asked(socket) == [4, 4]
+        until(lambda: len(daemon.workers) == 2)  # those of the first generation are gone
         workers = daemon.workers
         os.kill(workers[0], signal.SIGKILL)
         until(lambda: workers[0] not in daemon.workers and len(daemon.workers) == 2)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lumilter.state.contract import StateError
+from lumilter.state.shared import scripts
 
 Argument = bytes | str | int
 
@@ -153,6 +154,8 @@ class Link:
             if self._client is None:
                 self._client = self._connect()
             self._client.ping()
+            for script in scripts.ALL:  # one that it learned too late would run after what follows it
+                self._client.script_load(script)
         except Exception as error:  # redis-py raises of its own and the socket's
             self._gone(error)
             return
@@ -197,7 +200,7 @@ class Link:
         try:
             answers = self._send(batch)
             unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if unknown:  # a server that was started anew; nothing of these was done
+            if unknown:  # SCRIPT FLUSH, or another server has taken over; nothing of these was done
                 for script in {batch[at].script for at in unknown}:
                     self._client.script_load(script)
                 for at, answer in zip(unknown, self._send([batch[at] for at in unknown]), strict=True):

@@ -324,3 +324,8 @@ if ARGV[4] ~= 'all' then return redis.call('HGET', base .. ARGV[2], ARGV[3]) or 
 return redis.call('HGETALL', base .. ARGV[2])
 """
 )
+
+ALL = (
+    ADD, COUNT, REMOVE, READ_ITEMS, GAUGE_ADD, GAUGE_GET, GAUGE_REMOVE, COUNTER_ADD, COUNTER_READ, COUNTER_RESET,
+    COUNTER_UNLINK, COUNTER_ALL, ACQUIRE, RELEASE, ENTER, ALIVE, GONE, PRESENT,
+)  # fmt: skip

@@ -8,8 +8,8 @@ import pytest
 
 from lumilter.config import Config, live
 from lumilter.config.declare import Key, declared
-from lumilter.config.schema import Lua
 from lumilter.config.sections.running import Pool
+from lumilter.config.sections.scripts import Lua
 from lumilter.errors import LumilterError
 
 CONFIG = Config(lua=Lua(deadline=60), pools=(Pool("IO"), Pool("DNS", concurrency=2)))

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lumilter.calls import Here
-from lumilter.config.schema import Log
+from lumilter.config.sections.observing import Log
 from lumilter.daemon import log
 from lumilter.errors import ScriptError
 from lumilter.session.events import Abort, Action, Close, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lumilter.config.address import MailServer
-from lumilter.config.schema import Inject
+from lumilter.config.sections.mail import Inject
 from lumilter.daemon.mail import Mailer
 from lumilter.errors import LumilterError
 from lumilter.session.split import Outgoing

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumilter.adapters.dns import FixtureResolver
-from lumilter.config.schema import Log
+from lumilter.config.sections.observing import Log
 from lumilter.daemon import log
 from lumilter.errors import ScriptError
 from lumilter.services import Services

@@ -14,7 +14,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 
 from lumilter.config import Config
-from lumilter.config.schema import Binding
+from lumilter.config.sections.mail import Binding
 from lumilter.daemon.setup import transport_of
 from lumilter.session.routing import HEADER
 

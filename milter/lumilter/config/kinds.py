@@ -252,3 +252,7 @@ def _domain(value: object) -> str:
 
 
 DOMAIN = Kind("a domain", _domain)
+
+ACTION = choice("tempfail", "accept", "reject")
+AS_ERROR = choice("on_error", "tempfail", "accept", "reject")
+"""on_error: as [policy] on_error says."""

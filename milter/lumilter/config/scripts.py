@@ -13,8 +13,9 @@ from pathlib import Path
 
 from lumilter.config.bind import Source
 from lumilter.config.momentum import Scriptlets, ThreadPool
-from lumilter.config.schema import Config, Script
+from lumilter.config.schema import Config
 from lumilter.config.sections.running import Pool
+from lumilter.config.sections.scripts import Script
 from lumilter.errors import ConfigError
 
 _MOMENTUMS_OWN = re.compile(r"msys[./]")

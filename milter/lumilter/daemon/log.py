@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from lumilter.calls import Here
-from lumilter.config.schema import Log
+from lumilter.config.sections.observing import Log
 from lumilter.errors import ConfigError, ScriptError
 from lumilter.session.events import Abort, Action, Close, Edit, EndOfMessage, Event, Outcome, Rcpt
 from lumilter.session.session import Session

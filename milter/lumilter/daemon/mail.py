@@ -17,7 +17,7 @@ from lumilter.adapters.outbox_store import Outbox, OutboxError
 from lumilter.adapters.sent import SentError, SentMemory
 from lumilter.adapters.smtp import Connection
 from lumilter.config.address import MailServer
-from lumilter.config.schema import Inject
+from lumilter.config.sections.mail import Inject
 from lumilter.errors import LumilterError
 
 log = logging.getLogger("lumilter.mail")

@@ -18,7 +18,8 @@ from lumilter.adapters.http import Settings, Web, WebClient
 from lumilter.adapters.pcre import Limits as PcreLimits
 from lumilter.calls import Here
 from lumilter.config import Config
-from lumilter.config.schema import Binding, Shadow
+from lumilter.config.sections.mail import Binding
+from lumilter.config.sections.observing import Shadow
 from lumilter.daemon import log
 from lumilter.daemon.datasources import datasources_of
 from lumilter.daemon.engine import Engine, Observer, Setup

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.daemon import Daemon
+from support.daemon import Daemon, write
 from support.milter_client import Gone, MilterClient
 from support.served import POLICY, connect, serving
 from support.site import until
@@ -41,6 +41,48 @@ def test_sessions_that_do_not_end_in_time_are_cut(tmp_path: Path, wire: str) -> 
             client.receive()
         assert daemon.wait() == 1
         assert "1 connections are cut: they did not end in time" in daemon.log
+
+
+HANGS = """
+require("curl")
+require("msys.core")
+function mod:validate_ehlo(name)
+  print("it waits")
+  if tostring(name) == "sleep" then
+    msys.sleep(600)
+  else
+    local request = curl.new()
+    request:setopt(curl.OPT_URL, "http://127.0.0.1:%d/")
+    request:perform()
+  end
+  print("it has waited")
+end
+function mod:deinit()
+  print("deinit has run")
+  return true
+end
+"""
+
+
+@pytest.mark.parametrize("name", ["sleep", "request"])
+@pytest.mark.parametrize("wire", ["python", "libmilter"])
+def test_a_hook_that_waits_holds_up_no_end(tmp_path: Path, wire: str, name: str) -> None:
+    """A server that never answers, and a hook that is given all the time: the worker still ends by itself."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        policy = HANGS % silent.getsockname()[1]
+        config = f'wire = "{wire}"\n[workers]\nstop = 1\n[lua]\ndeadline = 0\n[http]\ntimeout = 600\n'
+        path = tmp_path / "m.sock"
+        with Daemon(write(tmp_path / "d", path, [policy], config), tmp_path / "log", status=1) as daemon:
+            with MilterClient(str(path), timeout=60) as client:
+                client.negotiate()
+                client.connect()
+                client.send("H", name.encode() + b"\0")
+                daemon.wait_log("it waits")
+                daemon.terminate()
+                assert daemon.wait() == 1
+            assert "deinit has run" in daemon.log
+            assert "it has waited" not in daemon.log
+            assert "is killed" not in daemon.log
 
 
 def test_a_worker_that_does_not_end_in_time_is_killed(tmp_path: Path) -> None:

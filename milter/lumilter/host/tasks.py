@@ -26,6 +26,8 @@ from lumilter.loop import Loop, Timer, without_frames
 _FRAME = re.compile(r"\n\s+([^\n\[\]]+?):(\d+): in ")
 _WORD = re.compile(r"[A-Z]{1,16}")
 """The short words of LookupFailed: NXDOMAIN, TIMEOUT ..."""
+_LAST = 2.0
+"""Seconds that a task is given at most which begins when the worker's time is over."""
 _SIGN_OF_LIFE = 1.0
 """Seconds after which a wait that blocks the loop says that it is not stuck."""
 _SIGNS = {"instruction budget": "instructions", "deadline": "deadline", "memory limit": "memory", "memory": "memory"}
@@ -77,8 +79,9 @@ class Tasks:
         self._held: dict[int, Wait] = {}
         self._last_token = 0
         self._lookups = Totals()
-        self.waiting = 0
-        """Tasks that wait for something."""
+        self._waiting: set[Task] = set()
+        self._over = False
+        """The worker's time is over."""
         self.jobs = 0
         """Jobs that run or wait in the pool, those included that nobody waits for any more."""
         self.on_wait: Callable[[str, float, str], None] = lambda kind, seconds, outcome: None
@@ -87,6 +90,11 @@ class Tasks:
         Outcomes: ok, failed, error, cancelled, deadline (the hook's own), or an adapter's word for why it failed, in
         lower case: nxdomain, timeout ...
         """
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for something."""
+        return len(self._waiting)
 
     def hold(self, wait: Wait) -> int:
         """Keep a Wait until Lua hands its token to the scheduler."""
@@ -108,9 +116,17 @@ class Tasks:
         waited: is given the seconds that it waits, by Wait.kind. limits: others than those of hooks.
         """
         limits = limits or self.limits
-        until = time.monotonic() + limits.deadline
+        seconds = min(limits.deadline, _LAST) if self._over else limits.deadline
+        until = time.monotonic() + seconds
         waited = {} if waited is None else waited
-        self._step(Task(here, until, limits.deadline, limits.instructions, done, failed, waited), begin)
+        self._step(Task(here, until, seconds, limits.instructions, done, failed, waited), begin)
+
+    def give_up(self) -> None:
+        """The worker's time is over: whatever waits in a session has failed, and what begins is short."""
+        self._over = True
+        for task in list(self._waiting):
+            if task.here.session is not None:
+                self._abandon(task, "cancelled", "it was given up while it waited: the worker's time is over", "")
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
@@ -156,7 +172,7 @@ class Tasks:
         self._step(task, lambda instructions, deadline: self.boot.resume(task.id, instructions, deadline, *values))
 
     def _wait(self, task: Task, wait: Wait) -> None:
-        self.waiting += 1
+        self._waiting.add(task)
         task.kind, task.since = wait.kind, time.monotonic()
         if isinstance(wait, Sleep):
             wake = time.monotonic() + max(0.0, wait.seconds)
@@ -205,7 +221,7 @@ class Tasks:
             return  # its deadline passed first
         task.timer.cancel()
         task.timer = None
-        self.waiting -= 1
+        self._waiting.discard(task)
         self._waited(task, outcome)
         self._resume(task, *values)
 
@@ -245,17 +261,21 @@ class Tasks:
         return False, to_wire(f"internal error: {type(error).__name__}: {error}")
 
     def _expire(self, task: Task) -> None:
+        self._abandon(task, "deadline", f"the hook passed its deadline ({task.limit:g} s) while it waited", "deadline")
+
+    def _abandon(self, task: Task, outcome: str, text: str, limit: str) -> None:
+        """Let a task fail that waits."""
         if task.timer is None:
             return
+        task.timer.cancel()
         task.timer = None
-        self.waiting -= 1
-        self._waited(task, "deadline")
+        self._waiting.discard(task)
+        self._waited(task, outcome)
         abandon, task.abandon = task.abandon, None
         if abandon is not None:
             abandon()
         trace = from_wire(self.boot.cancel(task.id))
-        text = f"the hook passed its deadline ({task.limit:g} s) while it waited"
-        self._fail(task, LimitError(text, *script_position(trace), trace, "deadline"))
+        self._fail(task, LimitError(text, *script_position(trace), trace, limit))
 
     def _block(self, token: int) -> tuple[Any, ...]:
         """Wait where Lua can't yield: the Lua thread stands still, within the task's deadline."""

@@ -199,3 +199,25 @@ end"""
         assert waiting.is_alive()
         waiting.join()
         assert running.printed == ["true\tslept"]
+
+
+def test_who_is_given_up_takes_no_place_in_the_queue(tmp_path: Path) -> None:
+    text = """
+function mod:validate_ehlo(what)
+  what = tostring(what)
+  if what == "fill" then
+    msys.runInPool("narrow", function() msys.sleep(60) end, true)
+    msys.sleep(0.01) -- it has begun
+  elseif what == "wait" then
+    msys.runInPool("narrow", function() end)
+  else
+    msys.runInPool("narrow", function() end, true) -- it has room in the queue: this waits for nothing
+    print(msys.threadpool.stat("narrow").job_num_queued)
+  end
+end"""
+    pools = (PoolSettings("narrow", 1, 1, 3.0),)
+    with policy(tmp_path, text, limits=Limits(20_000_000, 0.3), pools=pools) as running:
+        for helo in ("fill", "wait", "again"):
+            running.send(helo=helo)
+        assert [(error.limit, error.line) for error in running.errors] == [("deadline", 8)]
+        assert running.printed == ["1"]

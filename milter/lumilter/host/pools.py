@@ -42,12 +42,11 @@ class PoolSettings:
 class _Work:
     """Something to run in a pool: run(ended) begins it, and calls ended when it is over.
 
-    queued: called when there is a place in the queue, for who waits for that. abandoned: nobody wants it any more.
+    queued: called when there is a place in the queue, for who waits for that.
     """
 
     run: Callable[[Callable[[], None]], None]
     queued: Callable[[], None] = lambda: None
-    abandoned: bool = False
 
 
 class Pool:
@@ -66,7 +65,7 @@ class Pool:
     @property
     def queued(self) -> int:
         """How many wait for a place."""
-        return sum(not work.abandoned for work in (*self._queue, *self._outside))
+        return len(self._queue) + len(self._outside)
 
     def has_room(self) -> bool:
         """Whether the queue takes another one."""
@@ -77,6 +76,15 @@ class Pool:
         self._outside.append(work)
         self.go_on()
 
+    def drop(self, work: _Work) -> bool:
+        """Nobody wants it any more: its place is another one's. False where it has begun."""
+        for waiting in (self._queue, self._outside):
+            if work in waiting:
+                waiting.remove(work)
+                self.go_on()
+                return True
+        return False
+
     def go_on(self) -> None:
         """Begin what there is a place for."""
         while True:
@@ -86,9 +94,7 @@ class Pool:
                 work.queued()
             if not self._queue or (self.concurrency and self.running >= self.concurrency):
                 return
-            work = self._queue.popleft()
-            if not work.abandoned:
-                self._begin(work)
+            self._begin(self._queue.popleft())
 
     def _begin(self, work: _Work) -> None:
         totals, begun = self.totals, time.monotonic()
@@ -175,7 +181,11 @@ class Pools:
 
             work = _Work(run)
             pool.submit(work)
-            return lambda: _abandon(work)
+
+            def abandon() -> None:
+                pool.drop(work)
+
+            return abandon
 
         return Until(begin, "pool")
 
@@ -221,8 +231,8 @@ class Pools:
             submit(work)
 
             def abandon() -> None:
-                _abandon(work)
-                release()
+                if pool.drop(work):
+                    release()
 
             return abandon
 
@@ -231,10 +241,6 @@ class Pools:
 
 def _nothing() -> None:
     """Where there is no session."""
-
-
-def _abandon(work: _Work) -> None:
-    work.abandoned = True
 
 
 def _beside(here: Here) -> Here:

@@ -1,5 +1,6 @@
 """What every test may count on."""
 
+import logging
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -19,14 +20,21 @@ settings.load_profile("lumilter")
 
 
 @pytest.fixture(autouse=True)
-def signal_handlers() -> Iterator[None]:
-    """What runs in this process and ignores signals must not leave that to processes that later tests start."""
+def process_state() -> Iterator[None]:
+    """What runs in this process, such as `lumilter serve` that fails to start, must not leave its settings behind.
+
+    Ignored signals would be ignored by processes that later tests start, and logs would go elsewhere.
+    """
     numbers = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
     before = {number: signal.getsignal(number) for number in numbers}
+    root = logging.getLogger()
+    level, handlers = root.level, [*root.handlers]
     yield
     for number, handler in before.items():
         if signal.getsignal(number) is not handler:
             signal.signal(number, handler)
+    root.setLevel(level)
+    root.handlers[:] = handlers
 
 
 MAY_SKIP = (

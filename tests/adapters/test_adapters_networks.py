@@ -207,3 +207,23 @@ def test_queries_go_on_while_a_list_is_loaded() -> None:
     assert loading.result() == 60_000
     assert turns >= 10
     assert entry.find("0.0.1.1") == "x"
+
+
+def test_a_list_that_no_thread_is_free_for_is_loaded_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lumilter.adapters.networks.lists.RETRY", 0.02)
+    loads: list[float] = []
+    lists, loop = CidrLists(), Loop()
+    entry = CidrList("l", "rbldnsd", lambda into, report, deadline: loads.append(deadline), refresh=0.02)
+    lists.put(entry)
+    loop.pool.shutdown()  # it refuses work as a system does that has no thread left
+    lists.keep_fresh(entry, loop)
+    until = time.monotonic() + 60
+    while not entry.problem and time.monotonic() < until:
+        loop.turn(0.1)
+    assert entry.problem and not loads
+    loop.pool = ThreadPoolExecutor(1)
+    while not (loads and not entry.problem) and time.monotonic() < until:
+        loop.turn(0.1)
+    assert loads and not entry.problem
+    loop.pool.shutdown()
+    loop.close()

@@ -162,3 +162,16 @@ def test_functions_without_an_engine(lumilter: Lumilter, tmp_path: Path) -> None
     config.write_text(engines + scripts)
     assert "1 modules, 0 warnings" in lumilter("check", "-c", config).out
     assert "0 warnings" in lumilter("check", tmp_path / "policy.lua").out  # a script by itself has no configuration
+
+
+def test_a_key_with_which_the_daemon_would_not_start(lumilter: Lumilter, script: Write, tmp_path: Path) -> None:
+    source = script("function mod:validate_connect() end")
+    config = tmp_path / "lumilter.toml"
+    config.write_text(
+        f'[milter]\nsocket = "unix:/x"\n[dkim]\nselector = "s"\nkey = "none.key"\n'
+        f'[[script]]\nname = "p"\nsource = "{source}"\n'
+    )
+    ran = lumilter("check", "-c", config)
+    assert ran.status == 0
+    assert f"warning: the daemon would not start: {tmp_path}/none.key: No such file" in ran.out
+    assert lumilter("check", "--strict", "-c", config).status == 1

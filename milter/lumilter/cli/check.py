@@ -13,6 +13,7 @@ from pathlib import Path
 from lumilter.adapters.scanners.service import Scanners
 from lumilter.cli.offline import load, offline_setup
 from lumilter.daemon.engine import Engine
+from lumilter.daemon.signatures import unreadable
 from lumilter.host.dialect.tokens import NAME, Tokens, tokenize
 from lumilter.momentum import TABLE, packages
 from lumilter.registry import CONSTANTS, FUNCTIONS
@@ -47,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
         warnings += unknown_names(engine.host.state.sources)
         if settings.file:
             warnings += missing_engines(engine.host.state.sources, engine.setup.services.scanners)
+            problems = unreadable(engine.setup.services.signatures, settings)
+            warnings += [f"the daemon would not start: {problem}" for problem in problems]
         for module in engine.host.modules:
             print(f"module {module.name}: {', '.join(hook for hook in HOOKS if hook in module.hooks)}")
     finally:

@@ -93,6 +93,7 @@ class Engine:
             self.loop.call(lambda answer: self.host.drive(self.host.setup(setup.scripts), answer))
         except BaseException:
             self._stop_loop()
+            self._close()
             raise
         gc.freeze()
 
@@ -154,10 +155,13 @@ class Engine:
         until = time.monotonic() + _PATIENCE if until is None else until
         self.loop.call(lambda answer: self.host.drive(self.host.teardown(until), answer))
         self._stop_loop()
-        self.setup.services.datasources.close()
-        self.setup.services.scanners.close()
-        self.setup.services.files.close()
-        self.setup.services.web.close()
+        self._close()
+
+    def _close(self) -> None:
+        """Give back what the services hold: threads, connections, files."""
+        services = self.setup.services
+        for each in (services.datasources, services.scanners, services.files, services.web):
+            each.close()
 
     def _stop_loop(self) -> None:
         if self._own_loop:
@@ -225,7 +229,10 @@ class Conversation:
         """The MTA goes on, so it has the last answer: who was served by it need not be remembered any more."""
         keys, session.served = session.served, ()
         if keys:
-            self._engine.loop.pool.submit(self._engine.setup.services.mail.forget, keys)
+            try:
+                self._engine.loop.pool.submit(self._engine.setup.services.mail.forget, keys)
+            except RuntimeError as error:  # the system has no thread left; they are forgotten in time
+                log.error("it is remembered on who was served: %s", error)
 
     def _end(self, session: Session) -> None:
         self._session = None

@@ -5,7 +5,6 @@ The law: after the fork, and on no other process's behalf.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from pathlib import Path
@@ -103,8 +102,12 @@ def sweep(loop: Loop, state: State) -> None:
             log.error("what has expired could not be freed: %s", error)
 
     def again() -> None:
-        with contextlib.suppress(RuntimeError):  # the pool is shut down
-            loop.pool.submit(work).add_done_callback(lambda _: loop.post(wait))
+        try:
+            future = loop.pool.submit(work)
+        except RuntimeError:  # the system has no thread left: later, perhaps
+            wait()
+            return
+        future.add_done_callback(lambda _: loop.post(wait))
 
     def wait() -> None:
         loop.at(time.monotonic() + _EVERY, again)

@@ -6,6 +6,7 @@ The law: what is wrong with a key is found at start where that can be, not when 
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lumilter.adapters.signatures.errors import KeyUnreadable
@@ -109,9 +110,15 @@ def checking_of(config: Config) -> Checking:
 
 def _read(made: Signatures, config: Config) -> None:
     """Read every key that is named by a whole path."""
-    for path in {config.dkim.key, *(domain.key for domain in config.dkim_domains)}:
+    for problem in unreadable(made, config):
+        raise ConfigError(problem, config.file)
+
+
+def unreadable(made: Signatures, config: Config) -> Iterator[str]:
+    """What is wrong with keys that are named by a whole path, and with which the daemon would not start."""
+    for path in sorted({config.dkim.key, *(domain.key for domain in config.dkim_domains)}):
         if path and "%{" not in path:
             try:
                 made.keys.of_file(path)
             except KeyUnreadable as error:
-                raise ConfigError(str(error), config.file) from None
+                yield str(error)

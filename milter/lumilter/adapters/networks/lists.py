@@ -159,8 +159,15 @@ class CidrLists:
                 loop.at(entry.due, due)
 
         def due() -> None:
-            if self._lists.get(entry.name) is entry:
-                loop.pool.submit(load).add_done_callback(lambda _: loop.post(again))
+            if self._lists.get(entry.name) is not entry:
+                return
+            try:
+                future = loop.pool.submit(load)
+            except RuntimeError as error:  # the system has no thread left: later, perhaps
+                entry.problem = str(error)
+                again()
+                return
+            future.add_done_callback(lambda _: loop.post(again))
 
         def load() -> None:
             try:

@@ -12,7 +12,7 @@ import os
 import time
 
 from lumilter.api.audit_keys import text_key
-from lumilter.calls import Here, Job
+from lumilter.calls import Elsewhere, Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api
 
@@ -22,7 +22,7 @@ _FIRST, _LONGEST = 0.001, 0.02
 
 
 @api("msys.lock", package=PACKAGE, blocking=True)
-def lock(mutexname: str, *, here: Here) -> Job | None:
+def lock(mutexname: str, *, here: Here) -> Elsewhere | None:
     """Take the lock of that name, and wait for it as long as another session has it, of whichever worker.
 
     It stays taken while the script waits for something else. To take it twice is an error: it would never come free.
@@ -47,7 +47,8 @@ def lock(mutexname: str, *, here: Here) -> Job | None:
             pause = min(1.5 * pause, _LONGEST)
         raise LumilterError(f'"{mutexname}" did not come free')
 
-    return Job(run, "lock")
+    # Threads of their own: who has the lock may need one of the pool's to come to where it is given back.
+    return Elsewhere(lambda deadline: locks.threads.submit(run, deadline), "lock", _same, _raised)
 
 
 @api("msys.unlock", package=PACKAGE, blocking=True)
@@ -65,6 +66,14 @@ def unlock(mutexname: str, *, here: Here) -> Job | None:
         return Job(run, "lock")
     run(0.0)
     return None
+
+
+def _same(result: None) -> None:
+    return result
+
+
+def _raised(error: LumilterError) -> None:
+    raise error
 
 
 def _owner(here: Here) -> bytes:

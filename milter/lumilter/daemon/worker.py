@@ -99,11 +99,11 @@ class Worker:
         sweep(self._loop, self._engine.setup.services.state)
         self._wire.serve(self._engine, lambda: self._loop.post(self._serving))
         cut = self._wire.run()
-        if isinstance(mail, Mailer):
-            mail.stop()
         shared = self._engine.setup.services.state.places.shared
         if shared is not None:
-            shared.close()  # what is on its way goes out
+            shared.close()  # what is on its way goes out; before the message that may still be on its way, too
+        if isinstance(mail, Mailer):
+            mail.stop()
         self._engine.setup.services.datasources.close()
         self._say_beat()
         self._channel.flush(1.0)

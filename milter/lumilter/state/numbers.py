@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 from lumilter.state.contract import CounterStore, Gauge, LockStore, Store
@@ -16,6 +17,9 @@ from lumilter.state.places import COUNTERS, ERROR, GAUGES, LOCKS, Later, Places
 T = TypeVar("T")
 
 log = logging.getLogger("lumilter.state")
+
+_WAITERS = 256
+"""Sessions of a process that wait for locks at the same time; more wait until one of them has ended."""
 
 
 class Numbers:
@@ -69,6 +73,14 @@ class Locks:
         self.shared = LOCKS in places.rules.shared and places.shared is not None
         """They must be waited for."""
         self._owned: dict[bytes, set[bytes]] = {}
+        self._threads: ThreadPoolExecutor | None = None
+
+    @property
+    def threads(self) -> Executor:
+        """For who waits until a lock comes free. On the loop's thread."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(_WAITERS, thread_name_prefix="lock")
+        return self._threads
 
     def owns(self, name: bytes, owner: bytes) -> bool:
         """Whether the owner has taken the lock, and not given it back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from lumilter.adapters.scanners.contract import Sample, ScanError, Verdict
 from lumilter.adapters.scanners.kinds import Special
 from support.scanners import program, python, scanner
+from support.site import until
 
 
 def soon() -> float:
@@ -114,3 +116,28 @@ def test_a_status_that_cannot_be_known_is_not_clean() -> None:
         assert "SIGCHLD" in str(failure("exit 1"))
     finally:
         signal.signal(signal.SIGCHLD, before)
+
+
+def test_it_does_not_outlive_the_process_that_started_it(tmp_path: Path) -> None:
+    """A worker whose time is over ends in the middle of a scan."""
+    text = f"""
+import os, sys, threading, time
+sys.path[:0] = {sys.path!r}
+from lumilter.adapters.scanners.contract import Sample
+from support.scanners import program
+scan = program("echo $$ >{tmp_path}/pid; exec sleep 1000")
+threading.Thread(target=scan.scan, args=(Sample((b"x",)), time.monotonic() + 600), daemon=True).start()
+while not (os.path.exists("{tmp_path}/pid") and open("{tmp_path}/pid").read().strip()):
+    time.sleep(0.01)
+os._exit(0)
+"""
+    assert subprocess.run([sys.executable, "-c", text], timeout=60, check=False).returncode == 0
+    pid = int((tmp_path / "pid").read_text())
+
+    def is_gone() -> bool:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except FileNotFoundError:
+            return True
+
+    until(is_gone, 60)

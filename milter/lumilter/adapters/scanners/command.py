@@ -2,7 +2,8 @@
 
 The law: an argument list and no shell, an environment of our own, limits that hold before the program begins (by
 prlimit(1): what Python can run between fork and exec is not safe beside other threads), a process group that is ended
-as a whole by the deadline, and an output of which only the beginning is looked at.
+as a whole by the deadline, a program that does not outlive this process (setpriv(1)), and an output of which only the
+beginning is looked at.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ class Command:
         limits = {"core": (resource.RLIMIT_CORE, 0), "cpu": (resource.RLIMIT_CPU, seconds)}
         if self._memory:
             limits["as"] = resource.RLIMIT_AS, self._memory
-        return ["prlimit", *(f"--{name}={_allowed(*limit)}" for name, limit in limits.items()), "--"]
+        tied = ("setpriv", "--pdeathsig", "KILL")  # a worker that has to end does not wait for scans
+        return [*tied, "prlimit", *(f"--{name}={_allowed(*limit)}" for name, limit in limits.items()), "--"]
 
 
 def _allowed(which: int, most: int) -> int:

@@ -48,7 +48,9 @@ require("curl")
 require("msys.core")
 function mod:validate_ehlo(name)
   print("it waits")
-  if tostring(name) == "sleep" then
+  if tostring(name) == "pause" then
+    return msys.core.VALIDATE_AGAIN
+  elseif tostring(name) == "sleep" then
     msys.sleep(600)
   else
     local request = curl.new()
@@ -64,13 +66,14 @@ end
 """
 
 
-@pytest.mark.parametrize("name", ["sleep", "request"])
+@pytest.mark.parametrize("name", ["sleep", "request", "pause"])
 @pytest.mark.parametrize("wire", ["python", "libmilter"])
 def test_a_hook_that_waits_holds_up_no_end(tmp_path: Path, wire: str, name: str) -> None:
     """A server that never answers, and a hook that is given all the time: the worker still ends by itself."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         policy = HANGS % silent.getsockname()[1]
         config = f'wire = "{wire}"\n[workers]\nstop = 1\n[lua]\ndeadline = 0\n[http]\ntimeout = 600\n'
+        config += "[policy]\nagain_interval = 300\nagain_limit = 600\n"
         path = tmp_path / "m.sock"
         with Daemon(write(tmp_path / "d", path, [policy], config), tmp_path / "log", status=1) as daemon:
             with MilterClient(str(path), timeout=60) as client:

@@ -95,7 +95,7 @@ class PythonWire:
         self._cut = self._server.cut()
         if self._cut:
             log.warning("%d connections are cut: they did not end in time", self._cut)
-            self._engine.host.tasks.give_up()  # a connection has ended when its hook has
+            self._engine.host.give_up()  # a connection has ended when its hook has
 
     def _drained(self) -> None:
         host = self._engine.host

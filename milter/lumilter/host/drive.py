@@ -6,6 +6,7 @@ session, the collector would have nothing but them to do.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -79,7 +80,11 @@ class Drive:
     def _perform(self, request: Request | RunLua) -> None:
         host = self._host
         if isinstance(request, Pause):
-            host.loop.at(time.monotonic() + request.seconds, lambda: self.go_on(self._steps.send, None))
+            go_on = functools.partial(self.go_on, self._steps.send, None)
+            if self._session is None:
+                host.loop.at(time.monotonic() + request.seconds, go_on)
+            else:
+                host.pause(request.seconds, go_on)
             return
         if isinstance(request, Recall | Send):
             assert self._session is not None

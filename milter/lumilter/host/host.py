@@ -28,7 +28,7 @@ from lumilter.host.state import State
 from lumilter.host.tasks import Limits, Tasks
 from lumilter.host.timers import Timers
 from lumilter.host.values import from_wire, to_wire
-from lumilter.loop import Loop
+from lumilter.loop import Loop, Timer
 from lumilter.session import phases
 from lumilter.session.session import Session
 from lumilter.session.steps import HookDone, Module, Pause, Request, RunHook
@@ -91,6 +91,9 @@ class Host:
         """What was odd while the scripts were loaded; `lumilter check` prints them."""
         self.on_hook: Callable[[HookEnd], None] = lambda ended: None
         """Called, on the Lua thread, when a hook has returned or failed; must not raise."""
+        self._over = False
+        self._pauses: dict[Callable[[], None], Timer] = {}
+        """What goes on after the pauses of sessions."""
         self._keys = itertools.count(1)
         self._sessions: dict[Session, int] = {}
         """Sessions that scripts know of, by the number that stands for them in Lua."""
@@ -181,6 +184,24 @@ class Host:
             self.state.boot.end_session(number)
 
     # --- generators meet coroutines ----------------------------------------------------------------------------------
+
+    def pause(self, seconds: float, go_on: Callable[[], None]) -> None:
+        """Let a session go on after some seconds."""
+
+        def over() -> None:
+            self._pauses.pop(go_on, None)
+            go_on()
+
+        self._pauses[go_on] = self.loop.at(time.monotonic() + (0.0 if self._over else seconds), over)
+
+    def give_up(self) -> None:
+        """The worker's time is over: no session waits for anything any more."""
+        self._over = True
+        self.tasks.give_up()
+        pauses, self._pauses = self._pauses, {}
+        for go_on, timer in pauses.items():
+            timer.cancel()
+            self.loop.post(go_on)
 
     def drive(
         self,

@@ -130,11 +130,13 @@ def test_a_killed_supervisor_costs_no_open_session(load: Loading, tmp_path: Path
 
 def test_a_stop_answers_all_that_was_begun(load: Loading, tmp_path: Path) -> None:
     config = write(tmp_path / "etc", tmp_path / "m.sock", [MARK], "workers = 2\n")
-    with load("-c", 8, "-d", 4) as running:
+    with load("-c", 8, "-d", 3600) as running:
         with Daemon(config, tmp_path / "log"):
             time.sleep(2)
         with Daemon(config, tmp_path / "log2"):
-            time.sleep(2.5)
+            time.sleep(2)
+            running.end()
+            time.sleep(0.5)
     counts = running.counts
     assert counts["wrong"] == counts["errors"] == counts["timeouts"] == counts["resets"] == 0, (counts, running.said)
     assert counts["verdicts"]["continue"] == counts["messages"] > 0

@@ -66,6 +66,7 @@ with socket.socket(socket.AF_UNIX) as mta:
 }
 say "enabled $(systemctl is-enabled lumilter)"
 say "start $(systemctl start lumilter; echo $?) $(state)"
+[ "$(state)" = active ] || { journalctl -u lumilter > /result/journal; say "end early"; systemctl poweroff; exit; }
 say "postfix $(negotiates postfix)"
 say "nogroup $(negotiates nogroup)"
 pid=$(systemctl show -p MainPID --value lumilter)

@@ -38,6 +38,24 @@ def test_the_same_boot_trusts_the_file_however_the_daemon_ended(tmp_path: Path) 
     store.close()
 
 
+def test_where_the_boots_identifier_is_hidden_its_time_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(kept, "_BOOT", tmp_path / "hidden")
+    store = opened(tmp_path)
+    store.series.add(SERIES, b"a", 1)
+    store.close()
+    store = opened(tmp_path)
+    assert count(store) == 1
+    store.close()
+    mark = tmp_path / "kept.boot"
+    mark.write_text(str(int(mark.read_text()) - 60))
+    store = opened(tmp_path)
+    assert count(store) == 0
+    store.close()
+    assert "was not shut down in order" in caplog.text
+
+
 def test_another_boot_trusts_it_if_the_daemon_ended_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = opened(tmp_path)
     store.series.add(SERIES, b"a", 1)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import time
 from pathlib import Path
 
 from lumilter.state.embedded import KEPT
@@ -20,13 +21,15 @@ log = logging.getLogger("lumilter.state")
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _IN_ORDER = "ended in order"
+_DRIFT = 5
+"""Seconds by which the same boot's may differ; no machine comes up again that quickly."""
 
 
 def make_ready(directory: Path) -> None:
     """Before any process opens the file: put the snapshot in its place if it can't be trusted. Raises OSError."""
     file, snapshot, mark = directory / f"{KEPT}.mdb", directory / f"{KEPT}.snapshot", directory / f"{KEPT}.boot"
     known = mark.read_text() if mark.exists() else ""
-    if file.exists() and known not in (_boot(), _IN_ORDER):
+    if file.exists() and known != _IN_ORDER and not _is_this_boot(known):
         if snapshot.exists():
             snapshot.replace(file)
             log.warning("the machine was not shut down in order: counts that persist are those of the last snapshot")
@@ -49,7 +52,19 @@ def put_away(directory: Path) -> None:
 
 
 def _boot() -> str:
-    return _BOOT.read_text().strip()
+    """The boot's identifier; its second since the epoch where that is hidden, as by the unit's ProcSubset=pid."""
+    try:
+        return _BOOT.read_text().strip()
+    except FileNotFoundError:
+        return str(round(time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)))
+
+
+def _is_this_boot(known: str) -> bool:
+    """A clock that was set meanwhile makes it another boot, which costs what came after the last snapshot."""
+    boot = _boot()
+    if known.isdecimal() and boot.isdecimal():
+        return abs(int(known) - int(boot)) <= _DRIFT
+    return known == boot
 
 
 def _write(file: Path, text: str) -> None:

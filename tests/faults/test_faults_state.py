@@ -111,7 +111,7 @@ def test_no_session_hangs_while_redis_is_away(
         client.flushall()
     config = f'workers = 2\n[redis]\nserver = "inet:{redis_server.port}@127.0.0.1"\ntimeout = 0.3\n'
     with serving(POLICY, config) as daemon:
-        with load("-c", 8, "-d", 4) as running:
+        with load("-c", 8, "-d", 3600) as running:
             time.sleep(1)
             if how == signal.SIGKILL:
                 redis_server.kill()
@@ -121,8 +121,9 @@ def test_no_session_hangs_while_redis_is_away(
                 redis_server.signal(signal.SIGSTOP)
                 time.sleep(1.5)
                 redis_server.signal(signal.SIGCONT)
+            until(lambda: daemon.log.count("works again") >= 2)  # a worker without sessions would not try
+            running.end()
         running.all_right()
-        until(lambda: daemon.log.count("works again") >= 2)
         assert daemon.log.count("nothing more is said until that is over") == daemon.log.count("works again")
         assert daemon.log.count("nothing more is said until that is over") < 12
         assert figure(daemon, "lumilter_redis_failures_total") > 0

@@ -1392,17 +1392,6 @@ function timer:stop() end
 ---The name that it was made with; nil without one.
 function timer:name() end
 
----The domain of the address in Sender, else in From; nil where there is none.
----@param msg any
----@param ctx any
-function msys.validate.dk.get_responsible_domain(msg, ctx) end
-
----Sign the message when it leaves, after every other change. True, or nil and why not.
----@param msg any
----@param ctx any
----@param options any
-function msys.validate.dk.sign(msg, ctx, options) end
-
 ---Check every DKIM signature of the message as it stands. A DKIM handle, and the message's DKIM_STAT.
 ---@param m any
 function msys.validate.opendkim.verify(m) end
@@ -1459,6 +1448,17 @@ function msys.validate.opendkim.get_sig_signalg(dkim_sig) end
 ---@param vctx any
 ---@param options? any
 function msys.validate.opendkim.sign(msg, vctx, options) end
+
+---The domain of the address in Sender, else in From; nil where there is none.
+---@param msg any
+---@param ctx any
+function msys.validate.dk.get_responsible_domain(msg, ctx) end
+
+---Sign the message when it leaves, after every other change. True, or nil and why not.
+---@param msg any
+---@param ctx any
+---@param options any
+function msys.validate.dk.sign(msg, ctx, options) end
 
 ---As msys.validate.opendkim.sign, but a name in headerlist is one field, or says that there is none.
 ---@param msg any

@@ -7,21 +7,17 @@ Source: manual, module domainkeys and pages of msys.validate.dk.*.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
-from lumilter.adapters.signatures.errors import SignatureError
 from lumilter.api.signed_content import responsible_domain
+from lumilter.api.validate_opendkim import sealed
 from lumilter.calls import Here, Job
-from lumilter.errors import LookupFailed
 from lumilter.registry import api
 from lumilter.session.context import ValidateContext
 from lumilter.session.mail import MailMessage
 
 PACKAGE = "msys.validate.dk"
 PHASES = "data, data_spool, data_spool_each_rcpt"
-
-log = logging.getLogger("lumilter.signatures")
 
 
 @api("msys.validate.dk.get_responsible_domain", package=PACKAGE, phases=PHASES)
@@ -37,19 +33,5 @@ def sign(msg: MailMessage, ctx: ValidateContext, options: dict[str, Any], *, her
     options: base_domain (else that of Sender or From), selector, keyfile (%{d}, %{s}) or keybuf, and canon: "nofws"
     (default) or "simple". What is left out is as [dkim] says. DomainKeys are RSA with SHA-1.
     """
-    signatures = here.services.signatures
-    seal = signatures.asked_domainkeys(options, responsible_domain(msg.content.headers))
-
-    def run(deadline: float) -> bool:
-        try:
-            signatures.ready(seal)
-        except SignatureError as error:
-            log.error("a message will not be signed: %s", error)
-            raise LookupFailed(str(error)) from None
-        return True
-
-    def finish(result: bool) -> bool:
-        msg.seals.append(seal)
-        return result
-
-    return Job(run, "key", finish)
+    seal = here.services.signatures.asked_domainkeys(options, responsible_domain(msg.content.headers))
+    return sealed(msg, seal, here)

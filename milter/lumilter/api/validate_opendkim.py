@@ -8,6 +8,7 @@ Source: manual, pages of msys.validate.opendkim.*; libopendkim's documentation f
 from __future__ import annotations
 
 import logging
+from collections.abc import Hashable
 from typing import Any
 
 from lumilter.adapters.signatures import codes
@@ -146,8 +147,13 @@ def asked_for(msg: MailMessage | None, options: dict[str, Any] | None, here: Her
     message = msg if msg is not None else here.session.message if here.session is not None else None
     if message is None:
         raise LumilterError("there is no message to sign")
+    seal = here.services.signatures.asked(options or {}, responsible_domain(message.content.headers), strict)
+    return sealed(message, seal, here)
+
+
+def sealed(message: MailMessage, seal: Hashable, here: Here) -> Job:
+    """Let a message be signed when it leaves: true; nil and why not where the key can't be had."""
     signatures = here.services.signatures
-    seal = signatures.asked(options or {}, responsible_domain(message.content.headers), strict)
 
     def run(deadline: float) -> bool:
         try:

@@ -20,7 +20,8 @@ function mod:validate_mailfrom()
   local many = {}
   for i = 1, 60 do many[i] = i end
   assert(pcall(string.format, "x", unpack(many)))
-  assert(tostring(json.encode({ 1, { a = "b", b = { c = true } } })) == '[ 1, { "a": "b", "b": { "c": true } } ]')
+  -- One key in each table: LuaJIT's order of several differs from state to state.
+  assert(tostring(json.encode({ 1, { b = { c = true } } })) == '[ 1, { "b": { "c": true } } ]')
   many[60] = {}
   print(pcall(function() json.encode(unpack(many)) end))
 end

@@ -48,7 +48,13 @@ local function of_the_message_at_hand(vctx, count, status)
   check.equal(select(2, msys.validate.dkim.verify_status_to_string()), "No status code is passed in")
 end
 
+function mod:validate_rcptto(msg, str, accept, vctx)
+  check.equal(msys.validate.dkim.reflect(msg, vctx, "check@mx.example.com", "ann@example.org; log@example.org"), true)
+  check.fails("msys.validate.dkim.reflect: 'a b' is not a list of addresses", function() msys.validate.dkim.reflect(msg, vctx, "check@mx.example.com", "a b") end)
+end
+
 function mod:validate_data_spool(msg, accept, vctx)
+  check.equal(msys.validate.dkim.reflect(msg, vctx, "a@example.com", "b@example.com", "subject", "note"), true)
   results()
   local before = msg:raw()
   msg:raw(RFC8463)

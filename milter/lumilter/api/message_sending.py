@@ -164,7 +164,7 @@ def inject(msg: MailMessage, mailfrom: str, rcptto: str, *, here: Here) -> Job |
     The message at hand goes its own way. [inject] in the configuration says who takes the new one; while that is away
     it waits in the outbox.
     """
-    sender, recipients = _envelope(mailfrom, rcptto)
+    sender, recipients = envelope(mailfrom, rcptto)
     return promise(msg, sender, recipients, here)
 
 
@@ -180,7 +180,7 @@ def forward(
     """
     if not charset and not text.isascii():
         raise LumilterError("the text is not ASCII: say its charset")
-    address, recipients = _envelope(sender, rcptto)
+    address, recipients = envelope(sender, rcptto)
     new = script_message(here.new_id())
     subject = subject or "Fwd: " + "".join(msg.content.headers.undecoded("Subject")[:1])
     fields = {"From": address or "MAILER-DAEMON", "To": ", ".join(recipients), "Subject": subject}
@@ -198,13 +198,13 @@ def forward(
     mime_edits.insert(top, 2, _attachment({"content": msg}))
     if alternative is not None:
         mime_edits.unlink(alternative)
-    hops = _hops(msg)
+    hops = hops_of(msg)
     if hops:
         new.content.headers.write(routing.HOPS.decode(), str(hops))
     return promise(new, address, recipients, here)
 
 
-def _envelope(sender: str, recipients: str) -> tuple[str, list[str]]:
+def envelope(sender: str, recipients: str) -> tuple[str, list[str]]:
     path = Path.parse(sender)
     if path.address and not path.is_sendable:
         raise LumilterError(f"{sender!r} is not an address")
@@ -218,7 +218,7 @@ def promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) ->
     """Put a message into the outbox. True at once in shadow, where nothing is sent. Raises LumilterError for a loop."""
     mail = here.services.mail
     origin = here.session.message if here.session is not None else None
-    hops = 1 + max(_hops(msg), _hops(origin) if origin is not None else 0)
+    hops = 1 + max(hops_of(msg), hops_of(origin) if origin is not None else 0)
     if mail.configured and hops > mail.hops:
         raise LumilterError(f"the message was sent by lumilter {hops - 1} times before: it is in a loop")
     headers = msg.content.headers.copy()
@@ -247,7 +247,7 @@ def promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) ->
     return Job(run, "outbox")
 
 
-def _hops(msg: MailMessage) -> int:
+def hops_of(msg: MailMessage) -> int:
     """How often lumilter has sent a message; a client can only make it more, which stops its own message."""
     counts = [
         int(value) for value in msg.content.headers.get(routing.HOPS.decode()) if re.fullmatch("[0-9]{1,9}", value)

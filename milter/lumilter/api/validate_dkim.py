@@ -87,7 +87,12 @@ def verify_results_get_item(
 @api("msys.validate.dkim.verify_status_to_string", package=PACKAGE, phases=PHASES, extension=True)
 def verify_status_to_string(status: int | None = None) -> str | tuple[None, str]:
     """A result's status as Authentication-Results has it: pass, fail, none, temperror, permerror."""
-    return (None, "No status code is passed in") if status is None else _WORDS.get(status, "permerror")
+    return (None, "No status code is passed in") if status is None else status_word(status)
+
+
+def status_word(status: int) -> str:
+    """A DKIM_STAT_* as Authentication-Results has it."""
+    return _WORDS.get(status, "permerror")
 
 
 def _message(msg: MailMessage | None, here: Here) -> MailMessage:

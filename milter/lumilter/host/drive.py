@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from lumilter.calls import Here
 from lumilter.errors import ScriptError, SplitError
-from lumilter.host import checking, mailing, sealing
+from lumilter.host import checking, errands, mailing, sealing
 from lumilter.session.checking import Check, Checked
 from lumilter.session.sealing import Seal, Sealed, SealError
 from lumilter.session.session import Session
-from lumilter.session.steps import HookDone, Pause, Recall, Recalled, Request, RunHook, Send
+from lumilter.session.steps import Errand, HookDone, Pause, Recall, Recalled, Request, RunHook, Send
 
 if TYPE_CHECKING:
     from lumilter.host.host import Host
@@ -92,6 +92,9 @@ class Drive:
             return
         if isinstance(request, Check):
             checking.perform(host, request, self._performed)
+            return
+        if isinstance(request, Errand):
+            errands.perform(host, request, self._performed)
             return
         if isinstance(request, Seal):
             assert self._session is not None

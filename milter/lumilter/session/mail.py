@@ -5,7 +5,7 @@ The law: plain state. What may be done to it in which phase is the API's busines
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 
 from lumilter.session.address import Path
@@ -70,6 +70,8 @@ class MailMessage:
     route: Route = field(default_factory=Route)
     seals: list[Hashable] = field(default_factory=list)
     """What signs it when it leaves (session.sealing), in order."""
+    errands: list[Callable[[], Callable[[], None]]] = field(default_factory=list)
+    """What is to be done with it when it has come, before any script sees it (steps.Errand)."""
 
     @property
     def conn(self) -> dict[str, str]:

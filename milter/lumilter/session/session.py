@@ -50,6 +50,7 @@ from lumilter.session.split import Outgoing
 from lumilter.session.steps import (
     Answer,
     Envelope,
+    Errand,
     Module,
     Pause,
     Request,
@@ -264,6 +265,8 @@ class Session(Running):
         message.content.headers = received.copy()
         message.content.headers.delete(routing.HEADER.decode())  # a client's own must not be obeyed
         message.content.body = event.body
+        for begin in message.errands:
+            yield Errand(begin)
         yield from self._check_message(message)
         self.messages, self.sent = [], []
         addresses = tuple(_canonical(recipient.received) for recipient in self.recipients.received)

@@ -6,7 +6,7 @@ who write about it.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from lumilter.errors import ScriptError, SplitError
@@ -73,7 +73,17 @@ class Send:
     messages: tuple[Outgoing, ...]
 
 
-Request = RunHook | Pause | Recall | Send | Seal | Check
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Ask for what a script wanted done with a message that was not there yet; to be sent None when that has ended.
+
+    begin: called on the Lua thread; what it returns is called on a pool thread, and may raise LumilterError.
+    """
+
+    begin: Callable[[], Callable[[], None]]
+
+
+Request = RunHook | Pause | Recall | Send | Seal | Check | Errand
 Answer = HookDone | Recalled | Sealed | Checked | None
 Steps = Generator[Request, Answer, Outcome]
 """What `Session.handle` returns."""

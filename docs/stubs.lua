@@ -1493,6 +1493,15 @@ function msys.validate.dkim.verify_results_get_item(results, index_value) end
 ---@param status? any
 function msys.validate.dkim.verify_status_to_string(status) end
 
+---Check the message's DKIM signatures and mail the results, with its header section. True once that is promised.
+---@param msg any
+---@param ctx any
+---@param sender_addrs any
+---@param receiver_addrs any
+---@param subj? any
+---@param note? any
+function msys.validate.dkim.reflect(msg, ctx, sender_addrs, receiver_addrs, subj, note) end
+
 ---Check the chain of the message as it stands: "none", "pass" or "fail", in the context variable arc_cv too.
 ---@param msg any
 function msys.validate.openarc.verify(msg) end

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import smtplib
-import socket
 import time
 from typing import TYPE_CHECKING
 
+from lumilter.adapters.connecting import connected, seconds_left
 from lumilter.adapters.peer import Address, printable
 
 if TYPE_CHECKING:
@@ -37,11 +37,10 @@ class Session(smtplib.SMTP):
         super().__init__(local_hostname=hostname, timeout=timeout)
         self.ehlo_msg = "lhlo" if lmtp else "ehlo"
         self.command_encoding = "utf-8"  # smtp_address lets nothing beyond ASCII through where the server can't take it
-        self._deadline = deadline
         self._until = 0.0
         self._unread = bytearray()
         self.allow(timeout, deadline)
-        self.sock = self._connected(address)
+        self.sock = connected(address, self._until)
 
     def allow(self, seconds: float, deadline: float) -> None:
         """The next command, with its reply, may take so long."""
@@ -50,7 +49,7 @@ class Session(smtplib.SMTP):
     def patient(self) -> None:
         """Bound the next operation on the socket. Raises TimeoutError when time is up."""
         assert self.sock is not None
-        self.sock.settimeout(self._left())
+        self.sock.settimeout(seconds_left(self._until))
 
     def send(self, s: str | ReadableBuffer) -> None:
         """Send text or bytes as they are."""
@@ -86,35 +85,3 @@ class Session(smtplib.SMTP):
         line = bytes(self._unread[:end])
         del self._unread[:end]
         return line
-
-    def _left(self) -> float:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return left
-
-    def _connected(self, address: Address) -> socket.socket:
-        if address.family == "unix":
-            return self._open(socket.AF_UNIX, address.path)
-        family = socket.AF_INET6 if address.family == "inet6" else socket.AF_INET
-        error: OSError = ConnectionError("no address")
-        for *_, place in socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM):
-            try:
-                sock = self._open(family, place)
-            except OSError as failed:
-                error = failed
-                continue
-            # Else the final dot waits for the server's delayed acknowledgement of the block before it.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-        raise error
-
-    def _open(self, family: socket.AddressFamily, place: object) -> socket.socket:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(self._left())
-            sock.connect(place)  # type: ignore[arg-type]
-        except BaseException:
-            sock.close()
-            raise
-        return sock

@@ -10,10 +10,10 @@ import contextlib
 import io
 import select
 import socket
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from lumilter.adapters.connecting import connected, seconds_left
 from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.scanners.contract import ScanError
 
@@ -29,7 +29,7 @@ class Link:
 
     def __init__(self, address: Address, deadline: float) -> None:
         self._deadline = deadline
-        self.sock = self._connected(address)
+        self.sock = connected(address, deadline)
         self.reader = io.BufferedReader(_Raw(self))
 
     def __enter__(self) -> Link:
@@ -121,37 +121,7 @@ class Link:
 
     def left(self) -> float:
         """Seconds; raises TimeoutError when there are none."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        return left
-
-    def _connected(self, address: Address) -> socket.socket:
-        if address.family == "unix":
-            return self._open(socket.AF_UNIX, address.path)
-        family = socket.AF_INET6 if address.family == "inet6" else socket.AF_INET
-        error: OSError = ConnectionError("no address")
-        for *_, place in socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM):
-            try:
-                sock = self._open(family, place)
-            except TimeoutError:
-                raise
-            except OSError as failed:
-                error = failed
-                continue
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-        raise error
-
-    def _open(self, family: socket.AddressFamily, place: object) -> socket.socket:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(self.left())
-            sock.connect(place)  # type: ignore[arg-type]
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        return seconds_left(self._deadline)
 
 
 class _Raw(io.RawIOBase):

@@ -31,6 +31,7 @@ _LONGEST = 3600.0
 _TIMERS = 1000
 """Timers before cancelled ones are looked for."""
 _ERRORS = select.EPOLLERR | select.EPOLLHUP
+_READABLE, _WRITABLE = select.EPOLLIN | _ERRORS, select.EPOLLOUT | _ERRORS
 
 Callback = Callable[[], None]
 
@@ -206,12 +207,14 @@ class Loop:
                 self._safely(timer.run)
 
     def _dispatch(self, fd: int, mask: int) -> None:
-        for number, bits in enumerate((select.EPOLLIN | _ERRORS, select.EPOLLOUT | _ERRORS)):
+        for number, bits in enumerate((_READABLE, _WRITABLE)):
+            if not mask & bits:
+                continue
             callbacks = self._watched.get(fd)
             if callbacks is None:  # the first of the two, or another event of this turn, has ended it
                 return
             callback = callbacks[number]
-            if mask & bits and callback is not None:
+            if callback is not None:
                 self._safely(callback)
 
     def _safely(self, item: Callback) -> None:

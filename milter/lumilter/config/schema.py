@@ -84,6 +84,8 @@ class Config:
 
     def connection_context(self, client: str) -> dict[str, str]:
         """The variables that a new session starts with. client: its IP address, or anything else if it has none."""
+        if not self.contexts:
+            return {}
         try:
             address = ipaddress.ip_address(client)
         except ValueError:

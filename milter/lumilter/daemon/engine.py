@@ -88,6 +88,8 @@ class Engine:
         """Those of open connections."""
         self.messages = 0
         """Messages that came to their end."""
+        self._needs: tuple[int, Needs] | None = None
+        """As they were with that many modules."""
         try:
             self.host: Host = self.loop.call(self._make)
             self.loop.call(lambda answer: self.host.drive(self.host.setup(setup.scripts), answer))
@@ -104,7 +106,13 @@ class Engine:
 
     @property
     def needs(self) -> Needs:
-        """What the loaded scripts need from the MTA."""
+        """What the loaded scripts need from the MTA; asked for each connection."""
+        known = len(self.host.modules)  # one may be registered later, none ever goes
+        if self._needs is None or self._needs[0] != known:
+            self._needs = known, self._find_needs()
+        return self._needs[1]
+
+    def _find_needs(self) -> Needs:
         defined: set[str] = set().union(*(module.hooks for module in self.host.modules))
         names = {Connect: "connect", Helo: "helo", Mail: "mail", Rcpt: "rcpt", Data: "data", EndOfMessage: "message"}
         replies = frozenset(

@@ -40,6 +40,8 @@ class Group:
 
 def groups(messages: Sequence[tuple[Recipient, MailMessage]], received: Buffer) -> list[Group]:
     """Groups in the order of their first recipients. received: the body as it came, which most share."""
+    if len(messages) == 1:  # the most frequent case by far
+        return [Group(messages[0][1], list(messages))]
     found: dict[object, Group] = {}
     last: Group | None = None
     for recipient, message in messages:
@@ -58,7 +60,7 @@ def groups(messages: Sequence[tuple[Recipient, MailMessage]], received: Buffer) 
 
 
 def _is_alike(one: MailMessage, other: MailMessage) -> bool:
-    """Whether two messages are the same at a glance: that is the most frequent case by far."""
+    """Whether two messages are the same at a glance: that is the most frequent case with several recipients."""
     a, b = one.content, other.content
     same = a.headers.is_shared(b.headers) and a.body is b.body and one.seals == other.seals
     return same and (a.mailfrom, one.held) == (b.mailfrom, other.held)

@@ -28,6 +28,7 @@ function mod:init()
   msys.audit_series.define("clients", "cidr", 3600, 3, { replicate = "cluster" })
   msys.audit_series.define("strict", "string", 3600, 3, { replicate = "cluster" })
   msys.audit_series.define("own", "string", 3600, 3)
+  msys.audit_series.define("reported", "string", 3600, 3, { replicate = "manager" })
   msys.gauge_cache.define("gauge", 10, 3600, true)
   return true
 end
@@ -109,7 +110,9 @@ def test_two_daemons_agree(start: Callable[..., tuple[Policy, Callable[[str], st
     assert two("msys.unlock('l')").startswith('error: "l" is not locked by this session')
 
 
-def test_what_nobody_asks_to_share_is_not(start: Callable[..., tuple[Policy, Callable[[str], str]]]) -> None:
+def test_what_nobody_asks_to_share_is_not(
+    start: Callable[..., tuple[Policy, Callable[[str], str]]], caplog: pytest.LogCaptureFixture
+) -> None:
     (_, one), (_, two) = start(), start()
     assert one("msys.audit_series.add('own', 'a'), msys.audit_series.count('own', 'a')") == "nil\t1"
     assert two("msys.audit_series.count('own', 'a')") == "0"
@@ -117,6 +120,9 @@ def test_what_nobody_asks_to_share_is_not(start: Callable[..., tuple[Policy, Cal
     assert two("msys.audit.inbound_session_count('/32', 'inbound_cidr')") == "2"
     assert two("msys.audit.connections('60,2', {endv = 1})") == "1"
     assert two("msys.audit.connections('60,2', {endv = 1, cluster = true})") == "2"
+    assert one("msys.audit_series.add('reported', 'a'), msys.audit_series.count('reported', 'a')") == "nil\t1"
+    assert two("msys.audit_series.count('reported', 'a')") == "0"
+    assert 'the series "reported" is of this machine alone: no manager' in caplog.text
     assert one("msys.counter.inc('/y')") == "nil"
     assert two("msys.counter.read('/y')") == "0"
 

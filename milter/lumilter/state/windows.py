@@ -21,6 +21,9 @@ from lumilter.state.places import ERROR, OPEN, SERIES, Later, Places
 
 log = logging.getLogger("lumilter.state")
 
+NONE, CLUSTER, MANAGER = REPLICATES = ("none", "cluster", "manager")
+"""Who has the sum of a series' counts, beside this machine: nobody, all machines, those that only look at it."""
+
 _REMEMBERED = 10_000
 """Counts that are remembered for when the shared store is away."""
 
@@ -54,18 +57,20 @@ class Windows:
         self.journal = Journal(Path(places.rules.log_dir), places.machine.series)
         self._known: OrderedDict[tuple[Any, ...], int] = OrderedDict()
 
-    def define(self, series: Series, replicate: bool, serialize: bool = False) -> bool:
-        """Define a series. replicate: for all machines. serialize: its windows are written to files.
+    def define(self, series: Series, replicate: str = NONE, serialize: bool = False) -> bool:
+        """Define a series. replicate: one of REPLICATES. serialize: its windows are written to files.
 
         Whether there is none of that name that is another. Raises LumilterError for what can't be.
         """
         rules = self._places.rules
         rule = rules.series.get(series.name)
-        wanted = replicate or SERIES in rules.shared
+        wanted = replicate == CLUSTER or SERIES in rules.shared
         if rule is not None and rule.shared is not None:
             wanted = rule.shared
         if wanted and self._places.shared is None:
             log.warning('the series "%s" is of this machine alone: [redis] server is not configured', series.name)
+        if replicate == MANAGER and not wanted:
+            log.warning('the series "%s" is of this machine alone: no manager node is there to be sent it', series.name)
         on_failure = (rule.on_failure if rule else None) or rules.on_failure
         new = Defined(series, wanted and self._places.shared is not None, on_failure)
         if serialize and not rules.log_dir:

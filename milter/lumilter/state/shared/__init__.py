@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lumilter.state.shared.link import Argument, Link, Server
+from lumilter.state.shared.link import Argument, Link
 from lumilter.state.shared.others import SharedCounters, SharedGauges, SharedLocks
 from lumilter.state.shared.series import SharedSeries
+from lumilter.state.shared.server import Server
 from lumilter.state.shared.sessions import SharedSessions
 
 __all__ = ["Server", "SharedStore"]

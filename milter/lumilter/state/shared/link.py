@@ -14,11 +14,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lumilter.state.contract import StateError
 from lumilter.state.shared import scripts
+from lumilter.state.shared.sending import is_away, sent
+from lumilter.state.shared.server import Address, Server, connected, nodes
 
 Argument = bytes | str | int
 
@@ -28,28 +30,6 @@ _WAITING = 20_000
 """Operations that wait to go out, at most."""
 _TRY = 1.0
 """Seconds between two tries while the server is away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where Redis is. path: of a Unix socket, else host and port. Times are seconds."""
-
-    host: str = "127.0.0.1"
-    port: int = 6379
-    path: str = ""
-    database: int = 0
-    user: str = ""
-    password: str = field(default="", repr=False)
-    tls: bool = False
-    ca: str = ""
-    certificate: str = ""
-    key: str = ""
-    cluster: bool = False
-    timeout: float = 0.5
-    prefix: str = "lumilter"
-
-    def __str__(self) -> str:
-        return f"Redis at {self.path or f'{self.host}:{self.port}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +51,7 @@ class Link:
         self._queue: deque[_Operation] = deque()
         self._ready = threading.Condition()
         self._client: Any = None
+        self._nodes: list[Address] = []
         self._shas: dict[str, str] = {}
         self._problem = "it has not answered yet"
         """Why the server is away; "" while it is not."""
@@ -107,15 +88,11 @@ class Link:
 
     def scan(self, pattern: bytes) -> list[bytes]:
         """Names of keys. Raises StateError. On a connection of its own: it takes long."""
-        import redis
-
-        client = self._connect()
         try:
-            return list(client.scan_iter(match=pattern, count=1000))
-        except redis.RedisError as error:
+            with contextlib.closing(connected(self.server, self._nodes)) as client:
+                return list(client.scan_iter(match=pattern, count=1000))
+        except Exception as error:  # redis-py raises of its own and the socket's
             raise StateError(f"{self.server}: {error}") from error
-        finally:
-            client.close()
 
     def close(self) -> None:
         """Send what waits, and leave."""
@@ -152,86 +129,47 @@ class Link:
         """Whether the server is there."""
         try:
             if self._client is None:
-                self._client = self._connect()
+                self._client = connected(self.server, self._nodes)
             self._client.ping()
             for script in scripts.ALL:  # one that it learned too late would run after what follows it
                 self._client.script_load(script)
         except Exception as error:  # redis-py raises of its own and the socket's
             self._gone(error)
             return
+        self._nodes = nodes(self._client) or self._nodes
         with self._ready:
             self._problem = ""
         self.on_connect()
 
-    def _connect(self) -> Any:
-        import redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        server = self.server
-        options: dict[str, Any] = {
-            "username": server.user or None,
-            "password": server.password or None,
-            "socket_timeout": server.timeout,
-            "socket_connect_timeout": server.timeout,
-            "retry": Retry(NoBackoff(), 0),  # it would send an addition twice
-            "client_name": "lumilter",
-            "protocol": 2,
-        }
-        if server.tls:
-            options |= {
-                "ssl": True,
-                "ssl_check_hostname": True,
-                "ssl_ca_certs": server.ca or None,
-                "ssl_certfile": server.certificate or None,
-                "ssl_keyfile": server.key or None,
-            }
-        if server.cluster:
-            from redis.cluster import RedisCluster
-
-            return RedisCluster(host=server.host, port=server.port, **options)
-        if server.path:
-            return redis.Redis(unix_socket_path=server.path, db=server.database, **options)
-        return redis.Redis(host=server.host, port=server.port, db=server.database, **options)
-
-    def _perform(self, batch: list[_Operation]) -> None:
+    def _perform(self, batch: Sequence[_Operation]) -> None:
         from redis.exceptions import NoScriptError
 
-        try:
-            answers = self._send(batch)
-            unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-            if unknown:  # SCRIPT FLUSH, or another server has taken over; nothing of these was done
-                for script in {batch[at].script for at in unknown}:
-                    self._client.script_load(script)
-                for at, answer in zip(unknown, self._send([batch[at] for at in unknown]), strict=True):
-                    answers[at] = answer
-        except Exception as error:
-            self._gone(error)
-            for operation in batch:
-                operation.done.set_exception(StateError(f"{self.server}: {self._problem}"))
-            return
+        answers = self._send(batch)
+        unknown = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:  # SCRIPT FLUSH, or another server has taken over; nothing of these was done
+            again = [batch[at] for at in unknown]
+            for at, answer in zip(unknown, self._told(again), strict=True):
+                answers[at] = answer
+        lost = next(filter(is_away, answers), None)
+        if lost is not None:
+            self._gone(lost)
         for operation, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Exception):
-                operation.done.set_exception(StateError(f"{self.server}: {answer}"))
+                operation.done.set_exception(StateError(f"{self.server}: {answer or type(answer).__name__}"))
             else:
                 operation.done.set_result(answer)
 
-    def _send(self, batch: Sequence[_Operation]) -> list[Any]:
-        if self.server.cluster:
-            return [self._send_one(operation) for operation in batch]
-        pipeline = self._client.pipeline(transaction=False)
-        for operation in batch:
-            pipeline.execute_command("EVALSHA", self._sha(operation.script), 1, operation.key, *operation.arguments)
-        answers: list[Any] = pipeline.execute(raise_on_error=False)
-        return answers
-
-    def _send_one(self, operation: _Operation) -> Any:
-        from redis.exceptions import ResponseError
-
+    def _told(self, batch: Sequence[_Operation]) -> list[Any]:
+        """The same after the server was told the scripts."""
         try:
-            return self._client.evalsha(self._sha(operation.script), 1, operation.key, *operation.arguments)
-        except ResponseError as error:
-            return error
+            for script in {operation.script for operation in batch}:
+                self._client.script_load(script)
+        except Exception as error:
+            return [error] * len(batch)
+        return self._send(batch)
+
+    def _send(self, batch: Sequence[_Operation]) -> list[Any]:
+        return sent(self._client, [("EVALSHA", self._sha(o.script), 1, o.key, *o.arguments) for o in batch])
 
     def _sha(self, script: str) -> str:
         found = self._shas.get(script)

@@ -1,0 +1,72 @@
+"""Many commands in one round trip, to one server or to the nodes of a cluster.
+
+The law: what may have been done is not sent again. Of what a node refused, because it does not have the key's slot
+(MOVED, ASK), that is known. redis-py's own pipeline for clusters makes no difference between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Command = Sequence[Any]
+"""Its words; the fourth is its key: EVALSHA, the script, 1, the key."""
+_KEY = 3
+
+
+def sent(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """The answer to each; an exception in its place is the server's refusal or, by `is_away`, that it got none."""
+    from redis.cluster import RedisCluster
+
+    if isinstance(client, RedisCluster):
+        return _to_nodes(client, commands)
+    return _together(client, commands)
+
+
+def is_away(answer: object) -> bool:
+    """Whether an answer says that the server, or who has taken its place, has to be looked for."""
+    from redis.exceptions import ReadOnlyError, ResponseError
+
+    # A server that only reads was one that writes, and gave its place to another.
+    return isinstance(answer, Exception) and (
+        not isinstance(answer, ResponseError) or isinstance(answer, ReadOnlyError)
+    )
+
+
+def _together(client: Any, commands: Sequence[Command]) -> list[Any]:
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    try:
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+    except Exception as error:  # redis-py raises of its own and the socket's
+        return [error] * len(commands)
+    return answers
+
+
+def _to_nodes(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """One node after the other; when one is away, those that would come next are left out."""
+    from redis.exceptions import AskError, MovedError
+
+    answers: list[Any] = [None] * len(commands)
+    places: dict[Any, list[int]] = {}
+    for at, command in enumerate(commands):
+        try:
+            places.setdefault(client.get_node_from_key(command[_KEY]), []).append(at)
+        except Exception as error:  # nobody has the slot
+            answers[at] = error
+    lost = None
+    for node, some in places.items():
+        got = (
+            [lost] * len(some) if lost else _together(client.get_redis_connection(node), [commands[at] for at in some])
+        )
+        lost = next(filter(is_away, got), None)
+        for at, answer in zip(some, got, strict=True):
+            answers[at] = answer
+    for at, answer in enumerate(answers):
+        if isinstance(answer, MovedError | AskError):
+            try:
+                answers[at] = client.execute_command(*commands[at])  # goes where it is sent to
+            except Exception as error:
+                answers[at] = error
+    return answers

@@ -30,9 +30,9 @@ def define(
     """Define a series: num_windows windows of interval seconds each, counted by what type says.
 
     type: "cidr" (IPv4), "cidr_ipv6" or "string". options: persist = true keeps the counts over a restart of the daemon;
-    replicate = "cluster" counts for all machines together, where [redis] server is configured; "manager" on this machine
-    alone, as "none", for there is no cluster manager to be sent the counts, and the log says so; serialize = true writes
-    each window, when it is over, to a file in [inbound_audit] log_dir.
+    replicate = "cluster" counts for all machines together, where [redis] server is configured; "manager" on this
+    machine alone, as "none": there is no cluster manager to be sent the counts, and the log says so. serialize = true
+    writes each window, when it is over, to a file in [inbound_audit] log_dir.
     """
     given = options or {}
     if type not in _TYPES:

@@ -728,11 +728,11 @@ function ec_message:context_set(type_, key, value) end
 ---Size of the message in bytes, headers and line ends included.
 function ec_message:get_message_size() end
 
----The whole of a file, or of what a file:, http: or https: URI names; nil and why not where it can't be read.
+---The whole of a file, or of what a file:, http:, https: or persist: URI names; nil and why it can't be read.
 ---@param filename_or_uri any
 function msys.readfile(filename_or_uri) end
 
----Open a file, or a file:, http:, https: or jlog: URI; an io_object, or nil and why it can't be opened.
+---Open a file, or a file:, http:, https:, jlog:, persist:, pipe: or syslog: URI; an io_object, or nil and why not.
 ---@param filename any
 ---@param options? any
 ---@param mode? any

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lumilter.adapters.files import FileError, Files, Limits
+from lumilter.adapters.files import FileError, Files, Limits, Settings
 from lumilter.adapters.files.resources import split
 from lumilter.adapters.http import NoWeb, WebClient
 from support.http_server import http_server
@@ -84,7 +84,7 @@ def test_writing_and_modes(tmp_path: Path) -> None:
         ("{}/file", -1, "no sum of"),
         ("{}/file", os.O_CREAT | os.O_EXCL, "File exists"),
         ("file://elsewhere/x", os.O_RDONLY, "of this machine"),
-        ("pipe://x", os.O_RDONLY, "pipe: is no scheme"),
+        ("ftp://x", os.O_RDONLY, "ftp: is no scheme"),
         ("http://127.0.0.1/", os.O_WRONLY, "only be read"),
         ("http://127.0.0.1/", os.O_RDONLY, "nothing"),
         ("jlog:///tmp/x", os.O_RDONLY, "read by its subscribers"),
@@ -109,7 +109,7 @@ def test_names(tmp_path: Path) -> None:
 
 
 def test_limits(tmp_path: Path) -> None:
-    files = Files(Limits(1000))
+    files = Files(Settings(Limits(1000)))
     file = tmp_path / "big"
     file.write_bytes(b"x" * 1001)
     for use in ("read_all", "read_line"):

@@ -25,7 +25,7 @@ def test_requests_are_held_to_the_configuration(tmp_path: Path) -> None:
     authority = Authority.make(tmp_path)
     text = '[http]\nca_file = "ca.pem"\nmax_response = "1K"\nmax_redirects = 1\n[files]\nmax_read = 10\n'
     services = setup_of(load(write(tmp_path, text))).services
-    assert services.files.limits.max_read == 10
+    assert services.files.settings.limits.max_read == 10
     web = services.web
     assert isinstance(web, WebClient)
     until = time.monotonic() + 60

@@ -84,6 +84,15 @@ local function uris()
     check.equal(text, nil)
     check.equal(type(why), "string")
   end
+  text, why = core.io_wrapper_open("pipe:///bin/cat", core.O_WRONLY)
+  check.equal(text, nil)
+  check.equal(why, 'pipe: is switched off; add "io.popen" to lua.allow in the configuration')
+  text, why = core.io_wrapper_open("syslog://?priority=high", core.O_WRONLY)
+  check.equal(text, nil)
+  check.equal(why:match("^syslog: 'high' is no priority"), "syslog: 'high' is no priority")
+  text, why = msys.readfile("persist://" .. path)
+  check.equal(text, nil)
+  check.equal(why, "persist:" .. path .. ": [files] persist names no directory for copies")
 end
 
 -- As public policies write their reports.

@@ -28,17 +28,19 @@ constants(CORE, {"O_BINARY": 0, "O_RDRW": os.O_RDWR, "O_SYNC": os.O_SYNC})  # O_
 
 @api("msys.readfile", package="msys", blocking=True)
 def readfile(filename_or_uri: str, *, here: Here) -> Job:
-    """The whole of a file, or of what a file:, http: or https: URI names; nil and why not where it can't be read."""
+    """The whole of a file, or of what a file:, http:, https: or persist: URI names; nil and why it can't be read."""
     files, web = here.services.files, here.services.web
     return Job(lambda deadline: files.read(filename_or_uri, web, deadline), "file")
 
 
 @api("msys.core.io_wrapper_open", package=CORE, blocking=True)
 def io_wrapper_open(filename: str, options: int | None = None, mode: int | None = None, *, here: Here) -> Job:
-    """Open a file, or a file:, http:, https: or jlog: URI; an io_object, or nil and why it can't be opened.
+    """Open a file, or a file:, http:, https:, jlog:, persist:, pipe: or syslog: URI; an io_object, or nil and why not.
 
     options: a sum of msys.core.O_*; without it, to read. mode: permissions of a file that is made, 0640 unless given.
-    jlog:///PATH=>SUBSCRIBER appends messages to a jlog. A file is closed when the script forgets it, at the latest.
+    jlog:///PATH=>SUBSCRIBER appends messages to a jlog; syslog://?facility=mail&priority=error sends lines to the
+    system's log; pipe:///PROGRAM?arg1=... starts a program, which gets what is written; persist://URI reads what the
+    URI names, or its last copy. What is open is closed when the script forgets it, at the latest.
     """
     files, web = here.services.files, here.services.web
     flags = os.O_RDONLY if options is None else options

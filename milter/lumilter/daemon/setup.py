@@ -65,7 +65,7 @@ def setup_of(
         hostname=hostname,
         mail=mail or (Mailer(config.inject, hostname) if config.inject.server else NoMail()),
         web=web,
-        files=files.Files(files.Limits(config.files.max_read), offline),
+        files=files_of(config, offline),
         datasources=datasources_of(config.datasources, web, offline),
         state=state or State(rules=rules_of(config)),
         scanners=scanners_of(config, offline),
@@ -98,6 +98,20 @@ def setup_of(
         all_shadow=config.shadow.enabled,
         print_line=print_line,
         observe=observe,
+    )
+
+
+def files_of(config: Config, offline: bool) -> files.Files:
+    """What scripts open."""
+    table = config.files
+    return files.Files(
+        files.Settings(
+            files.Limits(table.max_read),
+            table.persist,
+            "io.popen" in config.lua.allow,
+            files.SyslogSettings(table.syslog_socket, table.syslog_ident, table.syslog_facility),
+        ),
+        offline,
     )
 
 

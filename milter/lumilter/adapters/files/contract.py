@@ -57,6 +57,29 @@ class Stream(Protocol):
         ...
 
 
+class WriteOnly:
+    """What of a Stream only refuses where nothing can be read. unreadable, unmovable: why, to the script."""
+
+    unreadable = "it can only be written"
+    unmovable = "it has no position"
+
+    def read(self, size: int, deadline: float) -> bytes:
+        """Never."""
+        raise FileError(self.unreadable)
+
+    def read_all(self, deadline: float) -> bytes:
+        """Never."""
+        raise FileError(self.unreadable)
+
+    def read_line(self, deadline: float) -> bytes | None:
+        """Never."""
+        raise FileError(self.unreadable)
+
+    def seek(self, offset: int, whence: int) -> int:
+        """Never."""
+        raise FileError(self.unmovable)
+
+
 @contextlib.contextmanager
 def held(lock: threading.Lock, deadline: float, what: str) -> Iterator[None]:
     """The lock, once whoever has it in this process is done. Raises FileError at the deadline."""

@@ -25,11 +25,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from lumilter.adapters.files.contract import FileError, held, locked, reason
+from lumilter.adapters.files.contract import FileError, WriteOnly, held, locked, reason
 
 MAGIC = 0x663A7318
 COMPRESSED = 0x15106A00
 """The magic number of jlogs with compressed messages, without its last byte."""
+UNREADABLE = "a jlog is read by its subscribers (JLog::Reader, jlogctl), not by scripts"
+"""As Momentum has it, which took "the read half" out of its own jlog wrapper in 2007 (changelog, ticket 2345)."""
 UNIT_LIMIT = 4 << 20
 ALMOST_SAFE = 1
 _META = struct.Struct("=IIII")
@@ -49,7 +51,7 @@ _turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
 _turns_lock = threading.Lock()
 
 
-class JlogWriter:
+class JlogWriter(WriteOnly):
     """See Stream; it can only be written. Raises FileError.
 
     subscriber: who reads it, "" is nobody; made known to the jlog where it is new. create: make the jlog where it is
@@ -58,6 +60,8 @@ class JlogWriter:
 
     def __init__(self, path: str, subscriber: str, create: bool, mode: int) -> None:
         self.path, self._mode = Path(path), mode & 0o777
+        self.unreadable = f"{path}: {UNREADABLE}"
+        self.unmovable = f"{path}: a jlog has no position"
         self._closed = False
         name = os.path.realpath(path)
         with _turns_lock:
@@ -92,25 +96,6 @@ class JlogWriter:
     def close(self) -> None:
         """See Stream."""
         self._closed = True
-
-    def read(self, size: int, deadline: float) -> bytes:
-        """Never: a jlog is read by its subscribers."""
-        raise self._unreadable()
-
-    def read_all(self, deadline: float) -> bytes:
-        """See read."""
-        raise self._unreadable()
-
-    def read_line(self, deadline: float) -> bytes | None:
-        """See read."""
-        raise self._unreadable()
-
-    def seek(self, offset: int, whence: int) -> int:
-        """Never."""
-        raise FileError(f"{self.path}: a jlog has no position")
-
-    def _unreadable(self) -> FileError:
-        return FileError(f"{self.path}: a jlog is read by its subscribers (JLog::Reader, jlogctl), not by scripts")
 
     # --- files -------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""From a name or URI to what it stands for: a path, file:, http:, https:, jlog:.
+"""From a name or URI to what it stands for: a path, file:, http:, https:, jlog:, persist:, pipe:, syslog:.
 
 The law: a name without a scheme that is known here is a path, unless it has "://" in it.
 
@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 from weakref import WeakSet
 
 from lumilter.adapters.files.contract import FileError, Limits, Stream
 from lumilter.adapters.files.copies import Copies
-from lumilter.adapters.files.jlog import JlogWriter
+from lumilter.adapters.files.jlog import UNREADABLE, JlogWriter
 from lumilter.adapters.files.local import LocalFile, read_file
+from lumilter.adapters.files.persist import Kept
+from lumilter.adapters.files.pipe import PipeWriter
+from lumilter.adapters.files.syslog import SyslogSettings, SyslogWriter
 from lumilter.adapters.http import Web
 from lumilter.adapters.http_request import Request, checked_url
 from lumilter.errors import LookupFailed
 
-_SCHEME = re.compile(r"(?i)(file|https?|jlog|cluster):(.*)", re.DOTALL)
+_SCHEME = re.compile(r"(?i)(file|https?|jlog|cluster|persist|pipe|syslog):(.*)", re.DOTALL)
+_KNOWN = "file:, http:, https:, jlog:, persist:, pipe: and syslog:"
 _OTHER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 MODE = 0o640
 """Of files that are made without one."""
@@ -29,13 +34,24 @@ _CROWD = 100
 """Open files from which on it is worth while to look for forgotten ones."""
 
 
-class Files:
-    """Opens and reads things. web: makes the requests for http: and https:. offline: no file is changed."""
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """limits: of files. persist: the directory of persist:, "" is none. programs: pipe: may start some."""
 
-    def __init__(self, limits: Limits | None = None, offline: bool = False) -> None:
-        self.limits = limits or Limits()
+    limits: Limits = field(default_factory=Limits)
+    persist: str = ""
+    programs: bool = False
+    syslog: SyslogSettings = field(default_factory=SyslogSettings)
+
+
+class Files:
+    """Opens and reads things. web: makes the requests for http: and https:. offline: nothing is changed or started."""
+
+    def __init__(self, settings: Settings | None = None, offline: bool = False) -> None:
+        self.settings = settings or Settings()
         self._copies = Copies() if offline else None
-        self._open: WeakSet[LocalFile] = WeakSet()
+        self._kept = Kept(self.settings.persist, offline)
+        self._open: WeakSet[LocalFile | PipeWriter | SyslogWriter] = WeakSet()
         self._crowd = _CROWD
 
     def read(self, name: str, web: Web, deadline: float) -> bytes:
@@ -44,28 +60,46 @@ class Files:
         if scheme in ("http", "https"):
             return _fetched(name, web, deadline)
         if scheme == "jlog":
-            raise FileError(f"{name}: a jlog is read by its subscribers (JLog::Reader, jlogctl), not by scripts")
-        return read_file(self._copies.to_read(rest) if self._copies else rest, self.limits, deadline)
+            raise FileError(f"{name}: {UNREADABLE}")
+        if scheme in ("pipe", "syslog"):
+            raise FileError(f"{scheme}: can only be written")
+        if scheme == "persist":
+            inner = rest.removeprefix("//")
+            return self._kept.read(inner, lambda: self.read(inner, web, deadline))
+        return read_file(self._copies.to_read(rest) if self._copies else rest, self.settings.limits, deadline)
 
     def open(self, name: str, flags: int, mode: int | None, web: Web, deadline: float) -> Stream:
         """Open it. flags: of open(2); mode: permissions of what is made. Raises FileError."""
         scheme, rest = split(name)
         mode = MODE if mode is None else mode
         writes = flags & os.O_ACCMODE != os.O_RDONLY
-        if scheme in ("http", "https"):
+        if scheme in ("http", "https", "persist"):
             if writes:
                 raise FileError(f"{scheme}: can only be read")
-            return Fetched(_fetched(name, web, deadline))
-        if scheme == "jlog":
+            return Fetched(self.read(name, web, deadline))
+        if scheme in ("jlog", "pipe", "syslog"):
             if not writes:
-                raise FileError(f"{name}: a jlog is read by its subscribers (JLog::Reader, jlogctl), not by scripts")
+                raise FileError(f"{name}: {UNREADABLE}" if scheme == "jlog" else f"{scheme}: can only be written")
             if self._copies:
-                raise FileError(f"{name}: a jlog is not written to here; --live does")
+                raise FileError(f"{name}: nothing is written to a {scheme} here; --live does")
+        if scheme == "jlog":
             path, _, subscriber = rest.partition("=>")
             return JlogWriter("/" + path.lstrip("/"), subscriber, bool(flags & os.O_CREAT), mode)
-        file = LocalFile(self._copies.to_open(rest, flags) if self._copies else rest, flags, mode, self.limits)
-        self._open.add(file)
-        return file
+        opened = self._opened(scheme, rest, flags, mode)
+        self._open.add(opened)
+        return opened
+
+    def _opened(self, scheme: str, rest: str, flags: int, mode: int) -> LocalFile | PipeWriter | SyslogWriter:
+        """What has a descriptor for as long as it is open."""
+        if scheme == "syslog":
+            return SyslogWriter(_parameters(rest)[1], self.settings.syslog)
+        if scheme == "pipe":
+            if not self.settings.programs:
+                raise FileError('pipe: is switched off; add "io.popen" to lua.allow in the configuration')
+            program, parameters = _parameters(rest)
+            return PipeWriter("/" + program.lstrip("/"), parameters)
+        path = self._copies.to_open(rest, flags) if self._copies else rest
+        return LocalFile(path, flags, mode, self.settings.limits)
 
     def is_crowded(self) -> bool:
         """Whether it is time to close what scripts have forgotten."""
@@ -89,7 +123,7 @@ def split(name: str) -> tuple[str, str]:
     if found is None:
         other = _OTHER.match(name)
         if other:
-            raise FileError(f"{other[1]}: is no scheme that can be opened: file:, http:, https: and jlog: can")
+            raise FileError(f"{other[1]}: is no scheme that can be opened: {_KNOWN} are")
         return "file", name
     scheme = found[1].lower()
     if scheme == "cluster":
@@ -102,7 +136,18 @@ def split(name: str) -> tuple[str, str]:
         path = slash + path
         if host not in ("", "localhost"):
             raise FileError(f"file://{host}: only files of this machine can be opened")
-    return scheme, unquote_to_bytes(path.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
+    return scheme, _unquoted(path)
+
+
+def _parameters(rest: str) -> tuple[str, dict[str, str]]:
+    """The place that a URI names, and its parameters."""
+    place, _, query = rest.removeprefix("//").partition("?")
+    pairs = (pair.partition("=") for pair in query.split("&") if pair)
+    return _unquoted(place), {name: _unquoted(value) for name, _, value in pairs}
+
+
+def _unquoted(text: str) -> str:
+    return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
 def _fetched(url: str, web: Web, deadline: float) -> bytes:

@@ -58,7 +58,7 @@ class Lua:
     )
     allow: tuple[str, ...] = key(
         list_of(choice("ffi", "io.popen", "os.execute")),
-        'Of "ffi", "io.popen" and "os.execute", what scripts may use.',
+        'Of "ffi", "io.popen" (with it, pipe:) and "os.execute", what scripts may use.',
         [],
     )
 

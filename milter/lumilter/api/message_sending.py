@@ -11,6 +11,7 @@ from __future__ import annotations
 import email.utils
 import logging
 import re
+from collections.abc import Hashable
 from typing import Any
 
 from lumilter.api.extended_message import CONTENT, CONTENT_AND_BINDING, PACKAGE
@@ -228,20 +229,21 @@ def promise(msg: MailMessage, sender: str, recipients: list[str], here: Here) ->
         log.info("shadow: a message from <%s> to %s is not sent", sender, ", ".join(recipients))
         return True
     known = routing_of(here)
-    ways: dict[bytes, list[str]] = {}
-    for recipient in recipients:  # a binding's next hop is that of the recipient's domain
-        way = known.header(msg.route, msg.priority, Path.parse(recipient).domain)
-        ways.setdefault(way, []).append(recipient)
     body, signatures = msg.content.body, here.services.signatures
-    seals = (*msg.seals, *Sealing(signatures)(msg))
+    sealing = Sealing(signatures)
+    ways: dict[tuple[bytes, tuple[Hashable, ...]], list[str]] = {}
+    for recipient in recipients:  # next hop and signatures may be the recipient's domain's own
+        domain = Path.parse(recipient).domain
+        way = known.header(msg.route, msg.priority, domain), (*msg.seals, *sealing(msg, domain))
+        ways.setdefault(way, []).append(recipient)
 
     def run(deadline: float) -> bool:
-        if seals:
-            signatures_of = signatures.seal([(header.name, header.value) for header in headers], body, seals)
-            headers.put_first([Header(name, value) for name, value in signatures_of])
-        rest = (headers.to_bytes(), b"\r\n", body)
-        for way, those in ways.items():
-            mail.put(sender, those, (routing.field_of(way), *rest))
+        fields = [(header.name, header.value) for header in headers]
+        made = dict(zip(ways, signatures.seal_all([(fields, body, seals) for _, seals in ways]), strict=True))
+        for (route, seals), those in ways.items():
+            sealed = headers.copy()
+            sealed.put_first([Header(name, value) for name, value in made[route, seals]])
+            mail.put(sender, those, (routing.field_of(route), sealed.to_bytes(), b"\r\n", body))
         return True
 
     return Job(run, "outbox")

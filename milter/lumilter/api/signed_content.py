@@ -11,11 +11,14 @@ from collections.abc import Hashable, Sequence
 
 from lumilter.adapters.signatures import results
 from lumilter.adapters.signatures.content import Content
+from lumilter.adapters.signatures.scopes import Way
 from lumilter.adapters.signatures.service import Signatures
 from lumilter.api.extended_message import addresses_in
+from lumilter.session.address import Path
 from lumilter.session.headers import Header, HeaderList
 from lumilter.session.mail import MailMessage
 from lumilter.session.message import Message
+from lumilter.session.routing import DEFAULT
 
 
 def content_of(message: Message) -> Content:
@@ -39,15 +42,19 @@ class Sealing:
         self._signatures = signatures
         self._last: tuple[HeaderList, str] | None = None
 
-    def __call__(self, message: MailMessage) -> Sequence[Hashable]:
-        """The seals of a message. One that a script made has contexts of its own, for a condition too: what it holds
-        may be a stranger's."""
+    def __call__(self, message: MailMessage, domain: str | None = None) -> Sequence[Hashable]:
+        """The seals of a message. domain: the recipient's, where the message has not one recipient alone.
+
+        A message that a script made has contexts of its own, for a condition too: what it holds may be a stranger's.
+        """
         if not self._signatures.signs:
             return ()
         headers, conn, mess = message.content.headers, message.conn, message.mess
         if self._last is None or not self._last[0].is_shared(headers):
             self._last = headers.copy(), responsible_domain(headers)
-        return self._signatures.configured(self._last[1], lambda name: name in conn or name in mess)
+        domain = Path.parse(message.content.rcptto).domain if domain is None else domain
+        way = Way(message.route.binding or DEFAULT, message.route.group, domain.lower())
+        return self._signatures.configured(self._last[1], lambda name: name in conn or name in mess, way)
 
 
 def our_results(headers: HeaderList, ident: str) -> str:

@@ -31,7 +31,7 @@ def sign(msg: MailMessage, ctx: ValidateContext, options: dict[str, Any], *, her
     """Sign the message when it leaves, after every other change. True, or nil and why not.
 
     options: base_domain (else that of Sender or From), selector, keyfile (%{d}, %{s}) or keybuf, and canon: "nofws"
-    (default) or "simple". What is left out is as [dkim] says. DomainKeys are RSA with SHA-1.
+    (default) or "simple". What is left out is as [domainkeys] says, else as [dkim] does. DomainKeys are RSA with SHA-1.
     """
     seal = here.services.signatures.asked_domainkeys(options, responsible_domain(msg.content.headers))
     return sealed(msg, seal, here)

@@ -17,7 +17,7 @@ from lumilter.config.bind import Source, bind
 from lumilter.config.lines import key_lines
 from lumilter.config.schema import Config
 from lumilter.config.scripts import with_scripts
-from lumilter.config.sections import scanners
+from lumilter.config.sections import scanners, signatures
 from lumilter.errors import ConfigError
 
 _AT_LINE = re.compile(r"(.*?) \(at line (\d+), column \d+\)", re.DOTALL)
@@ -29,6 +29,8 @@ def load(path: str | os.PathLike[str]) -> Config:
     data, source = _parse(file)
     config = with_scripts(replace(bind(Config, data, source), file=file), source)
     scanners.check(config.scanners, config.antivirus, config.engines, source)
+    bindings = {"default", *(binding.name for binding in config.bindings)}
+    signatures.check(config.signing_scopes, bindings, {binding.group for binding in config.bindings}, source)
     if config.scripts:
         return config
     return replace(config, warnings=(f"{file}:1: no script is configured: every message passes unchanged",))

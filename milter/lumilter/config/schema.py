@@ -24,7 +24,7 @@ from lumilter.config.sections.observing import Control, Log, Metrics, Record, Sh
 from lumilter.config.sections.running import Pool, Timers
 from lumilter.config.sections.scanners import Antivirus, Engines, Scanner
 from lumilter.config.sections.scripts import Context, Lua, Momentum, Policy, Script
-from lumilter.config.sections.signatures import Dkim, DkimDomain
+from lumilter.config.sections.signatures import DkDomain, Dkim, DkimDomain, DomainKeys, SigningScope
 from lumilter.config.sections.state import InboundAudit, Redis, Series, State
 
 
@@ -44,6 +44,7 @@ class Config:
     pcre: Pcre = table(Pcre)
     http: Http = table(Http)
     dkim: Dkim = table(Dkim)
+    domainkeys: DomainKeys = table(DomainKeys)
     files: Files = table(Files)
     spf: Spf = table(Spf)
     authentication: Authentication = table(Authentication)
@@ -69,6 +70,8 @@ class Config:
     datasources: tuple[Datasource, ...] = tables(Datasource, "datasource")
     series: tuple[Series, ...] = tables(Series, "series")
     dkim_domains: tuple[DkimDomain, ...] = tables(DkimDomain, "dkim_domain")
+    dk_domains: tuple[DkDomain, ...] = tables(DkDomain, "dk_domain")
+    signing_scopes: tuple[SigningScope, ...] = tables(SigningScope, "signing_scope")
     scripts: tuple[Script, ...] = tables(Script, "script")
     file: str = ""
     warnings: tuple[str, ...] = field(default=(), compare=False)

@@ -10,13 +10,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from lumilter.adapters.signatures.errors import KeyUnreadable
+from lumilter.adapters.signatures.scopes import Scope, Scopes
 from lumilter.adapters.signatures.service import Signatures
 from lumilter.config import Config
+from lumilter.config.sections.signatures import DkDomain
+from lumilter.config.sections.signatures import DomainKeys as Table
 from lumilter.errors import ConfigError
 from lumilter.session.checking import Checking
 
 if TYPE_CHECKING:
     from lumilter.adapters.signatures.authentication import Methods
+    from lumilter.adapters.signatures.domainkeys_options import DomainKeysSigning
     from lumilter.adapters.signatures.options import Signing
     from lumilter.adapters.signatures.verification import Rules
 
@@ -26,10 +30,11 @@ def signatures_of(config: Config, offline: bool = False) -> Signatures:
     dkim, domains, spf, checks = config.dkim, config.dkim_domains, config.spf, config.authentication
     ident = checks.authserv_id or socket.gethostname().lower()
     signs = bool(dkim.key or dkim.selector or domains)
-    names = [domain.domain.lower() for domain in domains]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two [[dkim_domain]] tables for {name}", config.file)
+    for table, own in (("dkim_domain", domains), ("dk_domain", config.dk_domains)):
+        names = [domain.domain for domain in own]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"two [[{table}]] tables for {name}", config.file)
 
     def rules() -> Rules:
         from lumilter.adapters.signatures.verification import Rules
@@ -88,13 +93,16 @@ def signatures_of(config: Config, offline: bool = False) -> Signatures:
             )
         return Methods(ident, own, checks.dkim, checks.dmarc, checks.domainkeys, checks.timeout)
 
+    old = bool(config.domainkeys.key or config.domainkeys.selector or config.dk_domains)
     made = Signatures(
         rules,
         signing if signs else None,
         unsigned=dkim.on_error == "accept",
         methods=methods if checking_of(config) != Checking() else None,
+        domainkeys=(lambda: _domainkeys(config)) if old else None,
+        scopes=_scopes(config),
     )
-    if signs and not offline:
+    if (signs or old) and not offline:
         _read(made, config)
     return made
 
@@ -108,6 +116,36 @@ def checking_of(config: Config) -> Checking:
     return Checking(("rcpt" if spf.delay_check else "mail") if sender else "", True, checks.unless)
 
 
+def _domainkeys(config: Config) -> DomainKeysSigning:
+    """What is signed with DomainKeys."""
+    from lumilter.adapters.signatures.domainkeys_options import DomainKeys, DomainKeysSigning
+    from lumilter.adapters.signatures.fields import names_of
+
+    def of(table: Table | DkDomain, base: str | None, condition: str | None) -> DomainKeys:
+        return DomainKeys(
+            table.sign, base or "", table.selector, table.key, table.canon or "", names_of(table.headerlist), condition
+        )
+
+    domains = {
+        own.domain: of(own, own.base_domain, "" if own.sign_condition == "none" else own.sign_condition)
+        for own in config.dk_domains
+    }
+    return DomainKeysSigning(of(config.domainkeys, None, config.domainkeys.sign_condition), domains)
+
+
+def _scopes(config: Config) -> Scopes:
+    """Whether mail is signed, by the way it leaves."""
+    return Scopes(
+        [
+            Scope(each.binding, each.binding_group, each.domain or "", each.opendkim_sign, each.domainkeys)
+            for each in config.signing_scopes
+        ],
+        config.dkim.sign,
+        config.domainkeys.sign,
+        {binding.name: binding.group for binding in config.bindings if binding.group},
+    )
+
+
 def _read(made: Signatures, config: Config) -> None:
     """Read every key that is named by a whole path."""
     for problem in unreadable(made, config):
@@ -116,9 +154,13 @@ def _read(made: Signatures, config: Config) -> None:
 
 def unreadable(made: Signatures, config: Config) -> Iterator[str]:
     """What is wrong with keys that are named by a whole path, and with which the daemon would not start."""
-    for path in sorted({config.dkim.key, *(domain.key for domain in config.dkim_domains)}):
+    old = {config.domainkeys.key, *(domain.key for domain in config.dk_domains)}
+    for path in sorted({config.dkim.key, *(domain.key for domain in config.dkim_domains), *old}):
         if path and "%{" not in path:
             try:
-                made.keys.of_file(path)
+                key = made.keys.of_file(path)
             except KeyUnreadable as error:
                 yield str(error)
+            else:
+                if path in old and key.kind != "rsa":
+                    yield f"{path}: DomainKeys only knows RSA keys"

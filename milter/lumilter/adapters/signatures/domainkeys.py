@@ -26,6 +26,7 @@ STATUS = b"DomainKey-Status"
 GOOD, BAD, NO_SIGNATURE, ERROR = "good", "bad", "no signature", "error"
 _UNSIGNED = ("x-lumilter-", "domainkey-", "return-path", "authentication-results", "arc-", "received-spf")
 """What others change or take out on the way."""
+NO_RSA = "DomainKeys only knows RSA keys"
 _OF_KEY = {
     "key not found in DNS": "bad (no key)", "key revoked": "bad (key revoked)", "unknown key type": "bad (key type)",
     "key DNS query failed": ERROR,
@@ -97,28 +98,38 @@ def signed(content: Content, start: int, form: str, names: Sequence[str] | None)
 
 @dataclass(frozen=True, slots=True)
 class DomainKeysSeal:
-    """A signature to be made over all fields that the message then has."""
+    """A signature to be made over all fields that the message then has. headers: names, () is all that may be signed.
+
+    From is always signed. Without the file of an optional key there is no signature.
+    """
 
     domain: str
     selector: str
     key: KeySource
     responsible: str
     canon: str = "nofws"
+    headers: tuple[str, ...] = ()
     digest = "rsa-sha1"
     last = False
 
-    def load(self, keys: KeyRing) -> PrivateKey:
+    def load(self, keys: KeyRing) -> PrivateKey | None:
         """The key. Raises SignatureError."""
         key = self.key.load(keys, (self.responsible, self.domain), self.selector)
-        if key is None or key.kind != "rsa":
-            raise SignatureError("DomainKeys only knows RSA keys")
+        if key is not None and key.kind != "rsa":
+            raise SignatureError(NO_RSA)
         return key
 
     def fields(self, content: Content, keys: KeyRing, now: int) -> list[Field]:
         """See Seal."""
         key = self.load(keys)
+        if key is None:
+            return []
         names = [name.decode("latin-1").strip().lower() for name, _ in content.fields]
         names = [name for name in names if name.isascii() and not name.startswith(_UNSIGNED)]
+        if (
+            self.headers
+        ):  # in the message's order: what is signed is read from its beginning to its end (RFC 4870 3.4.2)
+            names = [name for name in names if name in self.headers or name == "from"]
         data = signed(content, 0, self.canon, names)
         tags = [
             ("a", "rsa-sha1"), ("q", "dns"), ("c", self.canon), ("s", self.selector), ("d", self.domain),

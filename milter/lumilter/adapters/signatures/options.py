@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lumilter.adapters.signatures.domainkeys import DomainKeysSeal
 from lumilter.adapters.signatures.errors import SignatureError
 from lumilter.adapters.signatures.fields import names_of
 from lumilter.adapters.signatures.signing import DkimSeal, KeySource
@@ -95,34 +94,27 @@ class Signing:
     def of_script(self, options: Mapping[Any, Any], responsible: str, strict: bool) -> DkimSeal:
         """What a script asks for. strict: as the older module reads headerlist. Raises SignatureError."""
         own = self.domains.get(responsible, ForDomain())
-        buffer = _text(options, "keybuf")
-        file = "" if buffer else _text(options, "keyfile") or own.key or self.general.key
+        buffer = text_of(options, "keybuf")
+        file = "" if buffer else text_of(options, "keyfile") or own.key or self.general.key
         if not buffer and not file:
             raise SignatureError("no key: give options.keyfile or options.keybuf, or set [dkim] key")
         return self._seal(options, responsible, own, KeySource(file, buffer), strict)
 
-    def of_domainkeys(self, options: Mapping[Any, Any], responsible: str) -> DomainKeysSeal:
-        """What a script asks for. Raises SignatureError."""
+    def key_of(self, responsible: str) -> tuple[str, str]:
+        """The key's path and the selector that are configured for a domain, "" where none is."""
         own, general = self.domains.get(responsible, ForDomain()), self.general
-        buffer = _text(options, "keybuf")
-        file = "" if buffer else _text(options, "keyfile") or own.key or general.key
-        domain = _text(options, "base_domain") or own.base_domain or responsible
-        selector = _text(options, "selector") or own.selector or general.selector
-        canon = _text(options, "canon").lower() or "nofws"
-        if not buffer and not file:
-            raise SignatureError("no key: give options.keyfile or options.keybuf, or set [dkim] key")
-        if not domain or not selector or not (domain + selector).isascii():
-            raise SignatureError("base_domain and selector are needed, in ASCII")
-        if canon not in ("nofws", "simple"):
-            raise SignatureError(f'canon is "nofws" or "simple", not {canon!r}')
-        return DomainKeysSeal(domain.lower(), selector, KeySource(file, buffer), responsible or domain.lower(), canon)
+        return own.key or general.key, own.selector or general.selector
+
+    def base_of(self, responsible: str) -> str:
+        """The domain that signs for it, where one is configured."""
+        return self.domains.get(responsible, ForDomain()).base_domain
 
     def _seal(
         self, options: Mapping[Any, Any], responsible: str, own: ForDomain, key: KeySource, strict: bool
     ) -> DkimSeal:
         general = self.general
-        domain = _text(options, "base_domain") or _text(options, "signing_domain") or own.base_domain or responsible
-        selector = _text(options, "selector") or own.selector or general.selector
+        domain = text_of(options, "base_domain") or text_of(options, "signing_domain") or own.base_domain or responsible
+        selector = text_of(options, "selector") or own.selector or general.selector
         if not domain:
             raise SignatureError("no domain: give options.base_domain, as there is none in Sender or From")
         if not selector:
@@ -133,13 +125,13 @@ class Signing:
             selector=selector,
             key=key,
             responsible=responsible or domain.lower(),
-            digest=(_text(options, "digest") or own.digest or general.digest).lower(),
-            header_canon=(_text(options, "header_canon") or own.header_canon or general.header_canon).lower(),
-            body_canon=(_text(options, "body_canon") or own.body_canon or general.body_canon).lower(),
+            digest=(text_of(options, "digest") or own.digest or general.digest).lower(),
+            header_canon=(text_of(options, "header_canon") or own.header_canon or general.header_canon).lower(),
+            body_canon=(text_of(options, "body_canon") or own.body_canon or general.body_canon).lower(),
             headers=_names(options, "headerlist") or general.headers,
             oversigned=_names(options, "oversign_headerlist") or general.oversigned,
             skipped=_names(options, "skip_headerlist") or general.skipped,
-            identity=_text(options, "identity") or _identity(general.identity, domain),
+            identity=text_of(options, "identity") or _identity(general.identity, domain),
             length=_length(options.get("body_length_limit"), length),
             lifetime=int(_hours(options) or general.lifetime),
             copy_headers=_true(options.get("copy_headers"), general.copy_headers),
@@ -164,7 +156,8 @@ def _identity(text: str, domain: str) -> str:
     return text if text and is_within(text.rpartition("@")[2], domain) else ""
 
 
-def _text(options: Mapping[Any, Any], name: str) -> str:
+def text_of(options: Mapping[Any, Any], name: str) -> str:
+    """An option that is a text, "" where it is not there. Raises SignatureError for another kind."""
     value = options.get(name)
     if value is None:
         return ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.signatures.errors import SignatureError
+from lumilter.adapters.signatures.scopes import Scopes, Way
 
 if TYPE_CHECKING:
     from lumilter.adapters.signatures.authentication import Found, Methods
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lumilter.adapters.signatures.chain import Chain
     from lumilter.adapters.signatures.content import Content, Field
     from lumilter.adapters.signatures.domainkeys import DomainKeysSeal
+    from lumilter.adapters.signatures.domainkeys_options import DomainKeysSigning
     from lumilter.adapters.signatures.options import Signing
     from lumilter.adapters.signatures.private_keys import KeyRing
     from lumilter.adapters.signatures.signing import DkimSeal
@@ -28,7 +30,8 @@ log = logging.getLogger("lumilter.signatures")
 
 
 class Signatures:
-    """rules: what counts as a good signature. signing: what is signed; None is nothing without a script.
+    """rules: what counts as a good signature. signing, domainkeys: what is signed; None is nothing without a script.
+    scopes: by the way that mail leaves.
 
     unsigned: mail that can't be signed as it is configured leaves as it is. methods: what is checked of all mail; None
     is nothing.
@@ -40,6 +43,8 @@ class Signatures:
         signing: Callable[[], Signing] | None = None,
         unsigned: bool = False,
         methods: Callable[[], Methods] | None = None,
+        domainkeys: Callable[[], DomainKeysSigning] | None = None,
+        scopes: Scopes = Scopes(),  # noqa: B008 (immutable)
     ) -> None:
         self._make_rules = rules
         self._make_signing = signing
@@ -49,6 +54,9 @@ class Signatures:
         self._unsigned = unsigned
         self._make_methods = methods
         self._methods: Methods | None = None
+        self._make_domainkeys = domainkeys
+        self._domainkeys: DomainKeysSigning | None = None
+        self._scopes = scopes
 
     @property
     def rules(self) -> Rules:
@@ -69,6 +77,15 @@ class Signatures:
         return self._signing
 
     @property
+    def domainkeys(self) -> DomainKeysSigning:
+        """What is configured for signing with DomainKeys."""
+        if self._domainkeys is None:
+            from lumilter.adapters.signatures.domainkeys_options import DomainKeysSigning
+
+            self._domainkeys = self._make_domainkeys() if self._make_domainkeys else DomainKeysSigning()
+        return self._domainkeys
+
+    @property
     def keys(self) -> KeyRing:
         """The private keys."""
         if self._keys is None:
@@ -80,7 +97,8 @@ class Signatures:
     @property
     def signs(self) -> bool:
         """Whether the configuration signs anything."""
-        return self._make_signing is not None and self.signing.configured
+        dkim = self._make_signing is not None and self.signing.configured
+        return dkim or (self._make_domainkeys is not None and self.domainkeys.configured)
 
     # --- checking ----------------------------------------------------------------------------------------------------
 
@@ -126,15 +144,20 @@ class Signatures:
 
     # --- signing -----------------------------------------------------------------------------------------------------
 
-    def configured(self, responsible: str, exists: Callable[[str], bool]) -> Sequence[Hashable]:
+    def configured(self, responsible: str, exists: Callable[[str], bool], way: Way = Way()) -> Sequence[Hashable]:  # noqa: B008
         """What signs mail of a domain by configuration. exists: whether there is a context variable of that name."""
         from lumilter.adapters.signatures.signing import Impossible
 
+        dkim, domainkeys = self._scopes.of(way)
+        seals: list[Hashable] = []
         try:
-            seal = self.signing.of_message(responsible, exists)
+            if domainkeys and self._make_domainkeys is not None:
+                seals.append(self.domainkeys.of_message(responsible, exists))
+            if dkim and self._make_signing is not None:
+                seals.append(self.signing.of_message(responsible, exists))
         except SignatureError as error:
             return (Impossible(str(error)),)  # what becomes of the mail is decided where it would be signed
-        return () if seal is None else (seal,)
+        return tuple(seal for seal in seals if seal is not None)
 
     def asked(self, options: Mapping[Any, Any], responsible: str, strict: bool = False) -> DkimSeal:
         """What a script's options ask for. Raises SignatureError."""
@@ -142,7 +165,7 @@ class Signatures:
 
     def asked_domainkeys(self, options: Mapping[Any, Any], responsible: str) -> DomainKeysSeal:
         """What a script's options ask for. Raises SignatureError."""
-        return self.signing.of_domainkeys(options, responsible)
+        return self.domainkeys.of_script(options, responsible, self.signing)
 
     @property
     def ident(self) -> str:
@@ -172,6 +195,8 @@ class Signatures:
         """
         from lumilter.adapters.signatures.content import Content
 
+        if not seals:
+            return []
         made: list[Field] = []
         now = int(time.time())
         content = Content.of(fields, body, known)

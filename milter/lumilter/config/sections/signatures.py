@@ -1,13 +1,19 @@
-"""[dkim] and [[dkim_domain]]: what is signed, and what counts as a good signature."""
+"""[dkim], [domainkeys] and the tables beside them: what is signed, and what counts as a good signature.
+
+The law: what a key means is said here and nowhere else. `check` raises for tables that do not fit together.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from lumilter.config.bind import Source
 from lumilter.config.declare import key as setting
 from lumilter.config.kinds import BOOLEAN, DOMAIN, TEXT, choice, integer, list_of, optional, seconds
 
 CANON = choice("simple", "relaxed")
+DK_CANON = choice("nofws", "simple")
 DIGEST = choice("", "rsa-sha256", "rsa-sha1", "ed25519-sha256")
 
 
@@ -25,6 +31,7 @@ class Dkim:
         example="/etc/lumilter/dkim/%{d}/%{s}.key",
         path=True,
     )
+    sign: bool = setting(BOOLEAN, "Whether mail is signed without a script; see [[signing_scope]].", True)
     sign_condition: str = setting(
         TEXT,
         "The context variable that must exist: can_relay (the client has authenticated itself, or a [[context]] table "
@@ -82,3 +89,70 @@ class DkimDomain:
     body_canon: str | None = setting(optional(CANON), "How bodies are made canonical.", "", example="simple")
     digest: str = setting(DIGEST, "The algorithm.", "", example="rsa-sha256")
     body_length_limit: bool | None = setting(optional(BOOLEAN), "Say how long the body is.", "", example=True)
+
+
+@dataclass(frozen=True, slots=True)
+class DomainKeys:
+    """DomainKeys signatures, as Momentum's module dk_sign. Hardly anybody looks at them any more: they are SHA-1."""
+
+    selector: str = setting(TEXT, "The selector; empty, a script's is that of [dkim].", "", example="s2026")
+    key: str = setting(
+        TEXT,
+        "The private key, RSA, as in [dkim]. Empty: only scripts sign, with the key of [dkim], and [[dk_domain]] "
+        "tables with a key.",
+        "",
+        example="/etc/lumilter/dk/%{d}/%{s}.key",
+        path=True,
+    )
+    sign: bool = setting(BOOLEAN, "Whether mail is signed without a script; see [[signing_scope]].", True)
+    sign_condition: str = setting(TEXT, "The context variable that must exist, as in [dkim].", "can_relay")
+    canon: str = setting(DK_CANON, "How the message is made canonical.", "nofws")
+    headerlist: tuple[str, ...] = setting(
+        list_of(TEXT), "Names of the fields that are signed; From is always. Empty is all that stay.", [],
+        example=["From", "To", "Subject", "Date"],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class DkDomain:
+    """What [domainkeys] says otherwise for mail of one domain (Momentum's dk_domain)."""
+
+    domain: str = setting(DOMAIN, "The domain of Sender or From.", example="corp.example.com")
+    sign: bool = setting(BOOLEAN, "Whether its mail is signed without a script.", True)
+    base_domain: str | None = setting(
+        optional(DOMAIN), "The domain that signs; empty is the same.", "", example="example.com"
+    )
+    selector: str = setting(TEXT, "The selector.", "", example="s2026")
+    key: str = setting(TEXT, "The private key.", "", example="/etc/lumilter/dk/example.com.key", path=True)
+    sign_condition: str | None = setting(
+        optional(TEXT), 'The context variable that must exist; "none" is no condition.', "", example="auth_user"
+    )
+    canon: str | None = setting(optional(DK_CANON), "How the message is made canonical.", "", example="simple")
+    headerlist: tuple[str, ...] = setting(list_of(TEXT), "Names of the fields that are signed.", [], example=["From"])
+
+
+@dataclass(frozen=True, slots=True)
+class SigningScope:
+    """Whether mail that leaves by a binding, by one of a group, or for a domain, is signed by configuration: Momentum's
+    options opendkim_sign and domainkeys in the scope of a binding, a binding group or a domain, or of a domain within
+    one of these. The most specific scope that says something decides, else `sign` of [dkim] and [domainkeys]."""
+
+    binding: str = setting(TEXT, 'The name of a [[binding]], or "default".', "", example="mta1")
+    binding_group: str = setting(TEXT, "The binding group.", "", example="marketing")
+    domain: str | None = setting(optional(DOMAIN), "The recipient's domain.", "", example="example.net")
+    opendkim_sign: bool | None = setting(
+        optional(BOOLEAN), "Whether [dkim] signs; empty says nothing.", "", example=False
+    )
+    domainkeys: bool | None = setting(
+        optional(BOOLEAN), "Whether [domainkeys] signs; empty says nothing.", "", example=False
+    )
+
+
+def check(scopes: Sequence[SigningScope], bindings: Collection[str], groups: Collection[str], source: Source) -> None:
+    """Raises ConfigError for a scope of a binding or group that there is not."""
+    for index, scope in enumerate(scopes):
+        at = ("signing_scope", index)
+        if scope.binding and scope.binding not in bindings:
+            raise source.error((*at, "binding"), f'there is no [[binding]] "{scope.binding}"')
+        if scope.binding_group and scope.binding_group not in groups:
+            raise source.error((*at, "binding_group"), f'there is no [[binding]] of a group "{scope.binding_group}"')

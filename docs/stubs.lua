@@ -1126,11 +1126,17 @@ function ec_message:makeBoundary(...) end
 ---@param add_terminator? any
 function ec_message:makeContainer(mimetype, boundary, add_terminator) end
 
----A part of that type, which is in no tree yet.
+---A part of that type, which is in no tree yet; nil and why not where the body can't be read.
 ---@param mimetype any
 ---@param body? any
 ---@param encoding? any
 function ec_message:makePart(mimetype, body, encoding) end
+
+---Make an empty message (msys.core.ec_message_new) a multipart/mixed one of alternatives and attachments.
+---@param headers any
+---@param parts any
+---@param attachments any
+function ec_message:build(headers, parts, attachments) end
 
 ---Make a part the first one in this container; false where this is none.
 ---@param child any
@@ -1211,12 +1217,6 @@ function ec_message:routing_domain(...) end
 ---@param addressstring any
 ---@param component any
 function msys.parseRFC2822Addresses(addressstring, component) end
-
----Make an empty message (msys.core.ec_message_new) a multipart/mixed one of alternatives and attachments.
----@param headers any
----@param parts any
----@param attachments any
-function ec_message:build(headers, parts, attachments) end
 
 ---Send this message, as it is now, to one address or several with "," between them. True once that is promised.
 ---@param mailfrom any

@@ -59,6 +59,50 @@ local function built()
   check.fails("msg:build: 'X A' is not a header name (RFC 5322: printable ASCII without space and colon)", function() bad:build({ ["X A"] = "1" }, {}, {}) end)
 end
 
+-- What was opened can be the content of a part: the manual's own kind of body.
+local function opened()
+  local path = os.tmpname()
+  local function file(text)
+    local io = core.io_wrapper_open(path, core.O_RDWR | core.O_CREAT | core.O_TRUNC, 0600)
+    io:write(text)
+    io:seek("set")
+    return io
+  end
+  local msg = core.ec_message_new()
+  msg:build({ Subject = "x" }, { ["text/plain"] = "a" }, {
+    { type = "image/png", name = "a.png", content = file("\137PNG\r\n\0") },
+    { type = "text/plain", name = "b.txt", content = "string" },
+  })
+  local png = msg:mime(true).parts.next
+  check.equal(png:content_type().encoding, "base64")
+  check.equal(png:content_type().filename, "a.png")
+  check.equal(msg:body():find("iVBORw0KAA==", 1, true) ~= nil, true)
+  check.equal(png.next:text(), "string")
+  -- Encoded by the caller: it stands as it is.
+  local encoded = core.ec_message_new()
+  encoded:build({}, {}, { { type = "text/plain", content = file(msys.base64.encode("text of a file")) } })
+  check.equal(encoded:mime(true).parts.next:text(), "text of a file")
+  -- As Lua reads a file: from where it stands.
+  local part = msg:makePart("text/plain; charset=utf-8", file("caf=C3=A9\r\n"), core.EC_MIME_TE_QUOTED_PRINTABLE)
+  check.equal(part:text(), "caf\195\169\r\n")
+  local rest = file("skipped\nrest")
+  rest:read()
+  check.equal(msg:makePart("text/plain", rest):text(), "rest")
+  local closed = file("x")
+  closed:close()
+  local none, why = msg:makePart("text/plain", closed)
+  check.equal(none, nil)
+  check.equal(why, path .. ": it is closed")
+  local empty = core.ec_message_new()
+  why = "an attachment can't be read: " .. path .. ": it is closed"
+  check.fails(why, function() empty:build({}, {}, { { content = closed } }) end)
+  check.equal((empty:raw()), "\r\n")
+  local sink = core.ec_message_builder(core.ec_message_new())
+  check.fails("msg:makePart: it can only be written", function() msg:makePart("text/plain", sink) end)
+  check.fails("msg:build: it can only be written", function() empty:build({}, {}, { { content = sink } }) end)
+  os.remove(path)
+end
+
 -- A report with the message at hand in it, written piece by piece: how public DMARC policies do it.
 local function report(msg)
   local made = core.ec_message_new(now)
@@ -144,6 +188,7 @@ end
 
 function mod:validate_data(msg, ac, vctx)
   built()
+  opened()
   report(msg)
   rendered()
   copies(msg)

@@ -2,7 +2,7 @@
 
 The law: declarations only. A message that a script made is no recipient's: every function works on it in every phase.
 
-Source: manual, msg:build, msg:makePart, msg:makeContainer, msg:makeBoundary; C API ec_message_builder,
+Source: manual, msg:makePart, msg:makeContainer, msg:makeBoundary; C API ec_message_builder,
 ec_message_render_to_string; what public policies do with them.
 """
 
@@ -12,9 +12,10 @@ import secrets
 
 from lumilter.api.core import context_get as core_context_get
 from lumilter.api.core import context_set as core_context_set
+from lumilter.api.core_io import opened
 from lumilter.api.extended_message import CONTENT, PACKAGE, code
 from lumilter.api.message_content import empty, without_mark
-from lumilter.calls import Here
+from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api, constants
 from lumilter.session import mime_edits
@@ -143,18 +144,27 @@ def make_container(
     return part
 
 
-@api("msg:makePart", package=PACKAGE, phases=CONTENT)
-def make_part(msg: MailMessage, mimetype: str, body: bytes | None = None, encoding: int | None = None) -> Part:
-    """A part of that type, which is in no tree yet.
+@api("msg:makePart", package=PACKAGE, phases=CONTENT, blocking=True)
+def make_part(
+    msg: MailMessage, mimetype: str, body: IoObject | bytes | None = None, encoding: int | None = None
+) -> Job | Part:
+    """A part of that type, which is in no tree yet; nil and why not where the body can't be read.
 
-    body: as it is to stand in the message, encoded already. encoding: one of msys.core.EC_MIME_TE_*, which says how;
-    7BIT unless given.
+    body: as it is to stand in the message, encoded already: an io_object, which is read to its end, or a string.
+    encoding: one of msys.core.EC_MIME_TE_*, which says how; 7BIT unless given.
     """
     if encoding is not None and not 0 <= encoding < len(_ENCODINGS):
         raise LumilterError(f"{encoding} is none of msys.core.EC_MIME_TE_*")
-    part = made_part(mimetype, body or b"", _ENCODINGS[encoding or 0])
-    part.tree.made = msg.made
-    return part
+
+    def made(content: bytes) -> Part:
+        part = made_part(mimetype, content, _ENCODINGS[encoding or 0])
+        part.tree.made = msg.made
+        return part
+
+    if not isinstance(body, IoObject):
+        return made(body or b"")
+    stream = opened(body)
+    return Job(stream.read_all, "file", made)
 
 
 def made_part(mimetype: str, body: bytes, encoding: str = "7bit") -> Part:
@@ -164,6 +174,14 @@ def made_part(mimetype: str, body: bytes, encoding: str = "7bit") -> Part:
     if encoding != "7bit":
         part.headers.append("Content-Transfer-Encoding", [encoding])
     mime_edits.set_body(part, body)
+    return part
+
+
+def container(kind: str, boundary: str) -> Part:
+    """A multipart without parts, in no tree."""
+    part = made_part("text/plain", b"")
+    part.headers.write("Content-Type", f'{kind}; boundary="{boundary}"')
+    part.children = []
     return part
 
 

@@ -11,8 +11,8 @@ import email.utils
 import logging
 from dataclasses import replace
 
-from lumilter.api.message_making import made_part, new_boundary
-from lumilter.api.message_sending import container, promise
+from lumilter.api.message_making import container, made_part, new_boundary
+from lumilter.api.message_sending import promise
 from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api, constants

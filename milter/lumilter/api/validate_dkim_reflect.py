@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 
 from lumilter.adapters.signatures.verification import Verified
-from lumilter.api.message_making import made_part, new_boundary
-from lumilter.api.message_sending import container, envelope, hops_of, promise
+from lumilter.api.message_making import container, made_part, new_boundary
+from lumilter.api.message_sending import envelope, hops_of, promise
 from lumilter.api.signed_content import content_of
 from lumilter.api.validate_dkim import PACKAGE, status_word
 from lumilter.calls import Here, Job

@@ -24,6 +24,19 @@ function mod:validate_connect(accept)
   check.list({ failed, message }, { false, made })
   ok, one = msys.runInInst(msys.core.scheduler_for_domain("domain.example"), function() return "there" end)
   check.list({ ok, one }, { true, "there" })
+  -- One in the other: the inner one's error is the outer one's to deal with.
+  local function inner(fails)
+    return msys.runInPool("CPU", function()
+      local inst = msys.core.scheduler_for_domain("domain.example")
+      local done, result = msys.runInInst(inst, function()
+        msys.sleep(0.01)
+        return fails and error("inside") or "inside"
+      end)
+      return done and result or "failed"
+    end)
+  end
+  check.list({ inner(false) }, { true, "inside" })
+  check.list({ inner(true) }, { true, "failed" })
   print("ok", "waiting")
 end
 

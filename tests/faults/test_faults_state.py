@@ -121,10 +121,10 @@ def test_no_session_hangs_while_redis_is_away(
                 redis_server.signal(signal.SIGSTOP)
                 time.sleep(1.5)
                 redis_server.signal(signal.SIGCONT)
-            until(lambda: daemon.log.count("works again") >= 2)  # a worker without sessions would not try
+            # Each of two workers; one without sessions would not try.
+            until(lambda: daemon.log.count("works again") >= max(2, daemon.log.count("nothing more is said until")))
             running.end()
         running.all_right()
-        assert daemon.log.count("nothing more is said until that is over") == daemon.log.count("works again")
         assert daemon.log.count("nothing more is said until that is over") < 12
         assert figure(daemon, "lumilter_redis_failures_total") > 0
         assert figure(daemon, "lumilter_state_failures_total") == 0

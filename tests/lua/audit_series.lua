@@ -19,6 +19,10 @@ function mod:init()
   check.fails(limits, function() series.define("other", "cidr", 300, 0) end)
   check.fails(limits, function() series.define("other", "cidr", 300, 4097) end)
   check.fails("bad argument #3 to 'msys.audit_series.define' (value expected)", function() series.define("other", "cidr") end)
+  series.define("flags", "cidr", 300, 6, { persist = 0, replicate = false }) -- as Lua sees them: 0 is true
+  series.define("flags", "cidr", 300, 6, { persist = "true" })
+  check.fails('msys.audit_series.define: the series "flags" is defined already, and otherwise', function() series.define("flags", "cidr", 300, 6, { persist = "false" }) end)
+  check.fails('msys.audit_series.define: replicate is "none", "cluster" or "manager"', function() series.define("other", "cidr", 300, 6, { replicate = true }) end)
   print("ok define")
   return true
 end
@@ -53,9 +57,9 @@ local function by_string()
   check.fails('msys.audit_series.add: a key is needed: "words" is a string series', function() series.add("words") end)
   check.fails('msys.audit_series.count: a key is needed: "words" is a string series', function() series.count("words", {}) end)
   check.fails('msys.audit_series.remove_item: a key is needed: "words" is a string series', function() series.remove_item("words") end)
-  check.fails("msys.audit_series.add: count is a number", function() series.add("words", { key = "a", count = "many" }) end)
-  check.fails("msys.audit_series.add: count is a number", function() series.add("words", { key = "a", count = 0 / 0 }) end)
-  check.fails("msys.audit_series.count: startv is a number", function() series.count("words", { key = "a", startv = true }) end)
+  check.fails("msys.audit_series.add: count is a number between -9007199254740991 and 9007199254740991", function() series.add("words", { key = "a", count = "many" }) end)
+  check.fails("msys.audit_series.add: count is a number between -9007199254740991 and 9007199254740991", function() series.add("words", { key = "a", count = 0 / 0 }) end)
+  check.fails("msys.audit_series.count: startv is a number between -9007199254740991 and 9007199254740991", function() series.count("words", { key = "a", startv = true }) end)
   print("ok string")
 end
 
@@ -105,6 +109,8 @@ function mod:validate_connect(ac, vctx)
   check.equal(series.count("clients", "/25"), 6)
   check.equal(series.count("clients", { key = "192.0.2.77/255.255.255.0", startv = 0, endv = 5 }), 6)
   check.equal(series.count("clients", "::ffff:192.0.2.77"), 1)
+  check.equal(series.count("clients", "::ffff:192.0.2.77/120"), 6)
+  check.fails('msys.audit_series.count: the mask of "::ffff:192.0.2.77/24" is none: expected a number from 96 to 128', function() series.count("clients", "::ffff:192.0.2.77/24") end)
   check.equal(series.count("clients", "0.0.0.0/0"), 6)
   check.equal(series.count("clients", "203.0.113.0/24"), 0)
   series.remove_item("clients", "192.0.2.77")
@@ -114,6 +120,9 @@ function mod:validate_connect(ac, vctx)
   series.add("clients6", "192.0.2.1")
   check.equal(series.count("clients6", "2001:db8::/32"), 0)
   check.equal(series.count("clients6"), 0)
+  check.equal(series.count("clients6", "/64"), 0) -- a mask of clients that this one is not
+  series.add("clients6", { key = "/64", count = 3 })
+  check.equal(series.count("clients6", "::/0"), 0)
   print("ok ipv4")
 end
 

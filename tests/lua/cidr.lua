@@ -62,6 +62,8 @@ function mod:validate_connect(ac, vctx)
   local six = tostring(ac.remote_addr):find("2001:", 1, true)
   check.equal(query("rbl"), six and "127.0.0.6" or "127.0.0.2")
   check.equal(query("text"), six and "six" or "Listed, see http://rbl.example/192.0.2.1")
+  check.equal(query("rbl", ac), query("rbl"))
+  check.equal(query("rbl", ac.remote_addr), query("rbl"))
   check.equal(query("rbl", "192.0.2.129"), "127.0.0.4")
   check.equal(query("text", "192.0.2.129"), "upper half")
   check.equal(query("rbl", "192.0.2.200"), "127.0.0.0") -- excluded: the default value

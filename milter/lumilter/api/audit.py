@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lumilter.api.audit_keys import named, window
+from lumilter.api.audit_keys import flag, named, window
 from lumilter.api.later import waited
 from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
@@ -99,7 +99,7 @@ def _audited(event: str, monitor: str, options: Any, here: Here) -> int | Job:
         raise LumilterError(f'"{monitor}" is no monitor; those of [inbound_audit] monitors are: {known}')
     found = named(given.get("cidr"), here)
     first, last = window(given)
-    cluster = given.get("cluster") is True
+    cluster = flag(given, "cluster")
     return waited(
         state.presence.audited(event, name, found.address, found.bits, first, last, cluster, _arriving(here)), here
     )

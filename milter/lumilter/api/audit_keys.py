@@ -45,6 +45,9 @@ def item(series: Series, key: Any, here: Here) -> Network | None:
         if not isinstance(key, str | int | float) or isinstance(key, bool):
             raise LumilterError(f'a key is needed: "{series.name}" is a string series')
         return Network(shortened(_octets(key)), 0)
+    own = client(here)
+    if isinstance(key, str) and key.strip().startswith("/") and own and len(own) != FAMILIES[series.kind]:
+        return None  # the mask is one for clients of the series' family
     found = named(key, here)
     return found if len(found.address) == FAMILIES[series.kind] else None
 
@@ -63,8 +66,14 @@ def number(given: dict[Any, Any], name: str, default: int) -> int:
     except (TypeError, ValueError):
         found = float("nan")
     if isinstance(value, bool) or not -LIMIT <= found <= LIMIT:
-        raise LumilterError(f"{name} is a number")
+        raise LumilterError(f"{name} is a number between -{LIMIT} and {LIMIT}")
     return int(found)
+
+
+def flag(given: dict[Any, Any], name: str) -> bool:
+    """Whether an option is set, as Lua sees it: 0 is true. "false" is not."""
+    value = given.get(name)
+    return value is not None and value is not False and value != "false"
 
 
 def text_key(value: str) -> bytes:

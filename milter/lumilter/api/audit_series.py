@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from lumilter.api.audit_keys import item, number, window
+from lumilter.api.audit_keys import flag, item, number, window
 from lumilter.api.later import waited
 from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api
 from lumilter.state.contract import MAX_WINDOWS, Series
-from lumilter.state.windows import REPLICATES, Defined
+from lumilter.state.windows import NONE, REPLICATES, Defined
 
 PACKAGE = "msys.audit_series"
 
@@ -39,11 +39,11 @@ def define(
         raise LumilterError(f'"{type}" is no type of series: "cidr", "cidr_ipv6" or "string"')
     if not 0 < interval <= _LONGEST or not 0 < num_windows <= MAX_WINDOWS:
         raise LumilterError(f"a series has 1 to {MAX_WINDOWS} windows of 1 to {_LONGEST} seconds")
-    replicate = given.get("replicate", "none")
+    replicate = given.get("replicate") or NONE
     if replicate not in REPLICATES:
-        raise LumilterError(f"replicate is one of {', '.join(REPLICATES)}, not {replicate!r}")
-    series = Series(name, type, interval, num_windows, _true(given.get("persist")))
-    if not here.services.state.windows.define(series, replicate, _true(given.get("serialize"))):
+        raise LumilterError('replicate is "none", "cluster" or "manager"')
+    series = Series(name, type, interval, num_windows, flag(given, "persist"))
+    if not here.services.state.windows.define(series, replicate, flag(given, "serialize")):
         raise LumilterError(f'the series "{name}" is defined already, and otherwise')
 
 
@@ -97,7 +97,3 @@ def _defined(name: str, here: Here) -> Defined:
 
 def _options(given: Any) -> dict[Any, Any]:
     return given if isinstance(given, dict) else {"key": given}
-
-
-def _true(value: Any) -> bool:
-    return value is True or value == "true"

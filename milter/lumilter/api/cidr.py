@@ -15,6 +15,7 @@ from lumilter.adapters.networks.lists import CidrList, Fill
 from lumilter.calls import Here, Job
 from lumilter.errors import LumilterError
 from lumilter.registry import api
+from lumilter.session.mail import AcceptConstruct, Endpoint
 
 PACKAGE = "msys.cidr"
 
@@ -58,19 +59,23 @@ def define(name: str, options: dict[Any, Any] | str | None, *, here: Here) -> bo
 
 
 @api("msys.cidr.query", package=PACKAGE)
-def query(name: str, address: str | None = None, *, here: Here) -> Any:
+def query(name: str, address: AcceptConstruct | Endpoint | str | None = None, *, here: Here) -> Any:
     """The value of the smallest network of a list that holds an address, else the list's default value.
 
-    address: without it the client's. Something that is no address gives nil and a message.
+    address: without it the client's; also a connection (ac), or an end of one (ac.remote_addr). Something that is no
+    address gives nil and a message.
     """
     entry = here.services.cidr_lists.get(name)
     if address is None:
         if here.session is None:
             raise LumilterError("there is no client here whose address could be looked up: pass one")
-        remote = here.session.ac.remote
-        if not remote.family.startswith("inet"):  # the machine's own mail, which came over no network
+        address = here.session.ac
+    if isinstance(address, AcceptConstruct):
+        address = address.remote
+    if isinstance(address, Endpoint):
+        if not address.family.startswith("inet"):  # the machine's own mail, which came over no network
             return entry.default
-        address = remote.address
+        address = address.address
     try:
         return entry.find(address)
     except ValueError as error:

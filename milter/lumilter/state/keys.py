@@ -85,19 +85,24 @@ def network(text: str, own: bytes | None) -> Network:
         raise AddressError(f'"{text}" is about the client, and there is no client with an IP address here')
     else:
         address = own
-    return Network(address, _bits(mask, len(address) * 8, text) if slash else len(address) * 8)
+    mapped = ":" in given and len(address) == 4
+    return Network(address, _bits(mask, len(address) * 8, text, mapped) if slash else len(address) * 8)
 
 
-def _bits(mask: str, most: int, text: str) -> int:
-    if mask.isascii() and mask.isdigit() and len(mask) <= 3 and int(mask) <= most:
-        return int(mask)
+def _bits(mask: str, most: int, text: str, mapped: bool) -> int:
+    """mapped: ::ffff:192.0.2.0/120 is 192.0.2.0/24."""
+    if mask.isascii() and mask.isdigit() and len(mask) <= 3:
+        bits = int(mask) - (96 if mapped else 0)
+        if 0 <= bits <= most:
+            return bits
     dotted = packed(mask)
     if dotted is not None and len(dotted) * 8 == most:
         value = int.from_bytes(dotted)
         bits = value.bit_count()
         if value == ((1 << bits) - 1) << (most - bits):
             return bits
-    raise AddressError(f'the mask of "{text}" is none: expected a number from 0 to {most}')
+    least = 96 if mapped else 0
+    raise AddressError(f'the mask of "{text}" is none: expected a number from {least} to {least + most}')
 
 
 def shortened(key: bytes) -> bytes:

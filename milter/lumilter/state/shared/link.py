@@ -15,12 +15,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from lumilter.state.contract import StateError
 from lumilter.state.shared import scripts
 from lumilter.state.shared.sending import is_away, sent
 from lumilter.state.shared.server import Address, Server, connected, nodes
+
+T = TypeVar("T")
 
 Argument = bytes | str | int
 
@@ -75,16 +77,20 @@ class Link:
         done.set_exception(StateError(f"{self.server}: {problem}"))
         return done
 
-    def ask(self, script: str, key: bytes, *arguments: Argument) -> Any:
-        """The answer of a script. Raises StateError."""
-        return self.wait(self.submit(script, key, *arguments))
+    def ask(self, script: str, key: bytes, *arguments: Argument, read: Callable[[Any], T]) -> T:
+        """What `read` makes of a script's answer. Raises StateError."""
+        return self.wait(self.submit(script, key, *arguments), read)
 
-    def wait(self, future: Future[Any]) -> Any:
-        """What is in a future of `submit`. Raises StateError."""
+    def wait(self, future: Future[Any], read: Callable[[Any], T]) -> T:
+        """The same for what is in a future of `submit`. Raises StateError."""
         try:
-            return future.result(4 * self.server.timeout + 1)
+            answer = future.result(4 * self.server.timeout + 1)
         except TimeoutError:
             raise StateError(f"{self.server}: it does not answer") from None
+        try:
+            return read(answer)
+        except (TypeError, ValueError, AttributeError):
+            raise StateError(f"{self.server}: it is none of ours, or no Redis: {answer!r:.80}") from None
 
     def scan(self, pattern: bytes) -> list[bytes]:
         """Names of keys. Raises StateError. On a connection of its own: it takes long."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from lumilter.state.contract import Counted, Gauge
 from lumilter.state.shared import scripts
 from lumilter.state.shared.link import Argument, Link
+from lumilter.state.shared.series import pairs
 
 Now = Callable[[], Argument]
 
@@ -24,20 +26,19 @@ class SharedGauges:
 
     def add(self, gauge: Gauge, key: bytes, amount: int) -> int:
         """See contract.GaugeStore."""
-        return int(self._ask(scripts.GAUGE_ADD, gauge, key, amount, gauge.most))
+        return self._ask(scripts.GAUGE_ADD, gauge, key, amount, gauge.most)
 
     def get(self, gauge: Gauge, key: bytes) -> int:
         """See contract.GaugeStore."""
-        return int(self._ask(scripts.GAUGE_GET, gauge, key))
+        return self._ask(scripts.GAUGE_GET, gauge, key)
 
     def remove(self, gauge: Gauge, key: bytes) -> None:
         """See contract.GaugeStore."""
         self._ask(scripts.GAUGE_REMOVE, gauge, key)
 
-    def _ask(self, script: str, gauge: Gauge, key: bytes, *more: Argument) -> bytes:
+    def _ask(self, script: str, gauge: Gauge, key: bytes, *more: Argument) -> int:
         base = tagged(self._link, b"gauge", gauge.name.encode("utf-8", "surrogateescape"))
-        answer: bytes = self._link.ask(script, base, self._now(), int(gauge.ttl * 1e6), key, *more)
-        return answer
+        return self._link.ask(script, base, self._now(), int(gauge.ttl * 1e6), key, *more, read=int)
 
 
 class SharedCounters:
@@ -49,28 +50,31 @@ class SharedCounters:
 
     def add(self, path: bytes, amount: int, relaxed: bool = False) -> int:
         """See contract.CounterStore."""
-        return int(self._link.ask(scripts.COUNTER_ADD, self._base, self._now(), path, amount, int(relaxed)))
+        return self._link.ask(scripts.COUNTER_ADD, self._base, self._now(), path, amount, int(relaxed), read=int)
 
     def read(self, path: bytes) -> int:
         """See contract.CounterStore."""
-        return int(self._link.ask(scripts.COUNTER_READ, self._base, self._now(), path))
+        return self._link.ask(scripts.COUNTER_READ, self._base, self._now(), path, read=int)
 
     def reset(self, path: bytes) -> None:
         """See contract.CounterStore."""
-        self._link.ask(scripts.COUNTER_RESET, self._base, self._now(), path)
+        self._link.ask(scripts.COUNTER_RESET, self._base, self._now(), path, read=int)
 
     def unlink(self, path: bytes) -> bool:
         """See contract.CounterStore."""
-        return bool(self._link.ask(scripts.COUNTER_UNLINK, self._base, "", path))
+        return self._link.ask(scripts.COUNTER_UNLINK, self._base, "", path, read=int) == 1
 
     def all(self) -> list[Counted]:
         """See contract.CounterStore."""
-        found = self._link.ask(scripts.COUNTER_ALL, self._base)
-        counted = []
-        for path, text in sorted(zip(found[::2], found[1::2], strict=True)):
-            value, since, relaxed = map(int, text.split())
-            counted.append(Counted(path, value, since, bool(relaxed)))
-        return counted
+        return self._link.ask(scripts.COUNTER_ALL, self._base, read=_counted)
+
+
+def _counted(answer: Any) -> list[Counted]:
+    counted = []
+    for path, text in sorted(pairs(answer)):
+        value, since, relaxed = map(int, text.split())
+        counted.append(Counted(path, value, since, bool(relaxed)))
+    return counted
 
 
 class SharedLocks:
@@ -83,7 +87,7 @@ class SharedLocks:
 
     def acquire(self, name: bytes, owner: bytes, lease: float) -> bool:
         """See contract.LockStore."""
-        taken = int(self._link.ask(scripts.ACQUIRE, self._base(name), self._now(), owner, int(lease * 1e6))) == 1
+        taken = self._link.ask(scripts.ACQUIRE, self._base(name), self._now(), owner, int(lease * 1e6), read=int) == 1
         if taken:
             with self._guard:
                 self._held.setdefault(owner, set()).add(name)
@@ -96,7 +100,7 @@ class SharedLocks:
             names.discard(name)
             if not names:
                 self._held.pop(owner, None)
-        return bool(self._link.ask(scripts.RELEASE, self._base(name), self._now(), owner) == 1)
+        return self._link.ask(scripts.RELEASE, self._base(name), self._now(), owner, read=int) == 1
 
     def release_all(self, owner: bytes) -> None:
         """See contract.LockStore."""

@@ -39,31 +39,30 @@ class SharedSeries:
 
     def standing(self, series: Series, item: bytes, future: Future[Any]) -> Standing:
         """What an addition led to, once it is done. Raises StateError."""
-        answer = self._link.wait(future)
-        length = 0 if series.kind == "string" else len(item)
-        return {bits: tuple(map(int, text.split())) for bits, text in zip(LEVELS[length], answer, strict=True)}
+        levels = LEVELS[0 if series.kind == "string" else len(item)]
+        return self._link.wait(
+            future, lambda answer: dict(zip(levels, (tuple(map(int, text.split())) for text in answer), strict=True))
+        )
 
     def count(self, series: Series, item: bytes, bits: int, first: int, last: int) -> int:
         """See contract.SeriesStore."""
         head = (self._now(), series.interval, series.windows, first, last)
         if series.kind == "string":
             ((key, field),) = _places(series, item)
-            return int(self._link.ask(scripts.COUNT, self._base(series), *head, key, field, "one"))
+            return self._link.ask(scripts.COUNT, self._base(series), *head, key, field, "one", read=int)
         level = level_for(len(item), bits)
         key, field = _places(series, item)[LEVELS[len(item)].index(level)]
         if level == bits:
-            return int(self._link.ask(scripts.COUNT, self._base(series), *head, key, field, "one"))
+            return self._link.ask(scripts.COUNT, self._base(series), *head, key, field, "one", read=int)
         low, high = (bound[: level // 8] for bound in bounds(item, bits))
-        found = self._link.ask(scripts.COUNT, self._base(series), *head, key, "", "all")
-        return clamped(
-            sum(int(total) for name, total in zip(found[::2], found[1::2], strict=True) if low <= name[1:] <= high)
-        )
+        found = self._link.ask(scripts.COUNT, self._base(series), *head, key, "", "all", read=totals)
+        return clamped(sum(total for name, total in found if low <= name[1:] <= high))
 
     def remove(self, series: Series, item: bytes) -> None:
         """See contract.SeriesStore."""
         self._link.ask(
             scripts.REMOVE, self._base(series), self._now(), series.interval, series.windows,
-            *_flat(_places(series, item)),
+            *_flat(_places(series, item)), read=int,
         )  # fmt: skip
 
     def items(self, series: Series, item: bytes, bits: int) -> Iterator[tuple[bytes, Sequence[int]]]:
@@ -75,12 +74,12 @@ class SharedSeries:
         for key in self._link.scan(_literal(start) + b"*"):
             found = self._link.ask(
                 scripts.READ_ITEMS, base, self._now(), series.interval, series.windows, key[len(base) :],
-                "string" if is_string else "hash",
+                "string" if is_string else "hash", read=_windows,
             )  # fmt: skip
-            for name, text in zip(found[::2], found[1::2], strict=True):
+            for name, counts in found:
                 own = key[len(start) :] if is_string else name[1:]
                 if is_string or low <= own <= high:
-                    yield own, list(map(int, text.split()))
+                    yield own, counts
 
     def _base(self, series: Series) -> bytes:
         name = repr((series.name, series.kind, series.interval, series.windows)).encode()
@@ -104,6 +103,22 @@ def places(address: bytes) -> list[tuple[bytes, bytes]]:
         (b":%d:%s" % (bits, address[: (levels[max(at - 1, 0)]) // 8].hex().encode()), b"=" + address[: bits // 8])
         for at, bits in enumerate(levels)
     ]
+
+
+def pairs(answer: Any) -> list[tuple[bytes, bytes]]:
+    """Of a hash in an answer, whose fields and values come one after the other."""
+    if not isinstance(answer, list):
+        raise TypeError("no list")
+    return list(zip(answer[::2], answer[1::2], strict=True))
+
+
+def totals(answer: Any) -> list[tuple[bytes, int]]:
+    """The same, of numbers."""
+    return [(name, int(total)) for name, total in pairs(answer)]
+
+
+def _windows(answer: Any) -> list[tuple[bytes, list[int]]]:
+    return [(name, [*map(int, text.split())]) for name, text in pairs(answer)]
 
 
 def _flat(pairs: list[tuple[bytes, bytes]]) -> list[Argument]:

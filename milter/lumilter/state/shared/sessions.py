@@ -16,7 +16,7 @@ from lumilter.state.keys import LEVELS, bounds, level_for
 from lumilter.state.shared import scripts
 from lumilter.state.shared.link import Link
 from lumilter.state.shared.others import Now
-from lumilter.state.shared.series import places
+from lumilter.state.shared.series import places, totals
 
 LEASE = 15.0
 _UNKNOWN = [-1]
@@ -54,10 +54,13 @@ class SharedSessions:
 
     def place(self, address: bytes, future: Future[Any]) -> dict[int, int]:
         """How many sessions there were when that one began, it included. Raises StateError."""
-        answer = self._link.wait(future)
-        if answer == _UNKNOWN:  # we have told of all meanwhile
-            return {bits: self.present(address, bits) for bits in LEVELS[len(address)]}
-        return dict(zip(LEVELS[len(address)], map(int, answer), strict=True))
+        levels = LEVELS[len(address)]
+
+        def read(answer: Any) -> dict[int, int]:
+            return {} if answer == _UNKNOWN else dict(zip(levels, map(int, answer), strict=True))
+
+        # Nothing: we have told of all meanwhile.
+        return self._link.wait(future, read) or {bits: self.present(address, bits) for bits in levels}
 
     def leave(self, address: bytes) -> None:
         """See contract.SessionStore. Nobody waits for it."""
@@ -73,10 +76,10 @@ class SharedSessions:
         key, field = places(address)[LEVELS[len(address)].index(level)]
         name = b":%d%s" % (len(address), key)
         if level == bits:
-            return int(self._link.ask(scripts.PRESENT, self._base, self._now(), name, field, "one"))
+            return self._link.ask(scripts.PRESENT, self._base, self._now(), name, field, "one", read=int)
         low, high = (bound[: level // 8] for bound in bounds(address, bits))
-        found = self._link.ask(scripts.PRESENT, self._base, self._now(), name, "", "all")
-        return sum(int(count) for one, count in zip(found[::2], found[1::2], strict=True) if low <= one[1:] <= high)
+        found = self._link.ask(scripts.PRESENT, self._base, self._now(), name, "", "all", read=totals)
+        return sum(count for one, count in found if low <= one[1:] <= high)
 
     def end(self) -> None:
         """This process has no sessions any more."""

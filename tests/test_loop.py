@@ -6,11 +6,12 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from lumilter.loop import Loop
+from support.patience import until
 
 
 @pytest.fixture
@@ -140,14 +141,14 @@ def test_a_socket_is_watched_until_it_is_not(thread: Loop) -> None:
     got: list[bytes] = []
     thread.call(lambda answer: answer(thread.watch(ours, lambda: got.append(ours.recv(10)))))
     theirs.send(b"one")
-    wait_for(lambda: got == [b"one"])
+    until(lambda: got == [b"one"])
     thread.call(lambda answer: answer(thread.unwatch(ours)))
     theirs.send(b"two")
     flush(thread)
     thread.call(
         lambda answer: answer(thread.watch(ours, None, lambda: got.append(b"writable") or thread.unwatch(ours)))
     )
-    wait_for(lambda: b"writable" in got)
+    until(lambda: b"writable" in got)
     flush(thread)
     assert got == [b"one", b"writable"]
     ours.close()
@@ -209,10 +210,3 @@ def test_a_far_timer_stops_nothing(thread: Loop, seconds: float) -> None:
 def test_posts_wake_a_loop_that_sleeps(thread: Loop) -> None:
     for _ in range(2000):
         assert thread.call(lambda answer: answer(1)) == 1
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.001)

@@ -12,7 +12,7 @@ import pytest
 
 from lumilter.adapters.files import FileError, Files, Settings, pipe
 from lumilter.adapters.http import NoWeb
-from support.site import until
+from support.patience import until
 
 WEB = NoWeb("nothing")
 WRITE = os.O_WRONLY

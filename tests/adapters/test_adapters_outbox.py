@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from lumilter.adapters.outbox_file import Envelope
-from support.outbox import TEXT, Rig, Server, until
+from support.outbox import TEXT, Rig, Server
+from support.patience import until
 from support.scripted_server import Talk
 
 

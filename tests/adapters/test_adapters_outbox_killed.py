@@ -14,7 +14,8 @@ from random import Random
 
 import pytest
 
-from support.outbox import Rig, until
+from support.outbox import Rig
+from support.patience import until
 from support.scripted_server import Talk, scripted
 
 MILTER = str(Path(__file__).parents[2] / "milter")

@@ -12,8 +12,8 @@ import pytest
 
 from lumilter.adapters.scanners.contract import Sample, ScanError, Verdict
 from lumilter.adapters.scanners.kinds import Special
+from support.patience import until
 from support.scanners import program, python, scanner
-from support.site import until
 
 
 def soon() -> float:

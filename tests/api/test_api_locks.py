@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lumilter.host.tasks import Limits
 from lumilter.session.events import Mail
+from support.patience import until
 from support.policy import policy
-from support.site import until
 
 
 def test_who_waits_takes_no_thread_that_the_holder_needs(tmp_path: Path) -> None:

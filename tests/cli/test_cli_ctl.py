@@ -22,7 +22,7 @@ import pytest
 from lumilter.cli import ctl
 from lumilter.cli.ctl_status import duration
 from support.command import Lumilter
-from support.site import until
+from support.patience import until
 
 ROOT = Path(__file__).parents[2]
 

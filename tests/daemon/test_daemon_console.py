@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
-from support.site import until
+from support.patience import until
 
 POLICY = """
     count = 0

@@ -17,7 +17,7 @@ from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.dns_server import Answer as DnsAnswer
 from support.dns_server import DnsServer, reply
 from support.milter_client import Answer, MilterClient
-from support.site import until
+from support.patience import until
 
 ACTIONS = ("tempfail", "accept", "reject")
 MARK = "function mod:validate_data(msg) msg:header('X-Size', tostring(msg:get_message_size())) end"

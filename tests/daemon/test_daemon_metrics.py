@@ -13,7 +13,7 @@ from lumilter.session.events import CONTINUE, Abort, Close, Event, Helo, Outcome
 from lumilter.session.session import Session
 from lumilter.session.verdict import Options
 from support.drive import Drive
-from support.site import until
+from support.patience import until
 from support.watched import ENVELOPE, MESSAGE, watched
 
 REFUSE = 'vctx:set_code(550, "5.7.1 no")'

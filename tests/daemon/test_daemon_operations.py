@@ -22,8 +22,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.milter_client import MilterClient
+from support.patience import until
 from support.ports import free_port
-from support.site import until
 
 POLICY = """
 function mod:validate_mailfrom(str, ac, vctx) if tostring(str) == 'bad@x.test' then vctx:set_code(550, 'no') end end

@@ -17,7 +17,7 @@ from lumilter.errors import ScriptError
 from lumilter.loop import Loop
 from lumilter.state.memory import MemoryStore
 from lumilter.state.state import State
-from support.site import until
+from support.patience import until
 
 
 @pytest.mark.parametrize("ending", ['error("on purpose")', ""])

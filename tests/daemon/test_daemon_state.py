@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.milter_client import MilterClient
+from support.patience import until
 
 POLICY = """
 function mod:init()
@@ -32,13 +31,6 @@ def asked(socket: Path) -> list[int]:
         client.negotiate()
         client.connect()
         return [int(word) for word in client.helo().text.split()[-2:]]
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_what_persists_survives_a_restart_and_everything_a_reload(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 
 from support.daemon import Daemon, write
 from support.milter_client import Gone, MilterClient
+from support.patience import until
 from support.served import POLICY, connect, serving
-from support.site import until
 
 
 def test_sigterm_lets_sessions_end_and_a_second_one_cuts_them(tmp_path: Path) -> None:

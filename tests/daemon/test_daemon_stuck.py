@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from support.milter_client import Gone
+from support.patience import until
 from support.served import POLICY, answer, connect, serving
-from support.site import until
 
 # With the compiler on, no instruction limit and no deadline stops this: it makes no call and runs no hook.
 COMPILED = f"""

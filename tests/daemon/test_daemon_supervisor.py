@@ -14,9 +14,9 @@ import pytest
 
 from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.milter_client import MilterClient
+from support.patience import until
 from support.ports import free_port
 from support.served import POLICY, answer, connect, serving
-from support.site import until
 
 
 def test_as_many_workers_as_configured_serve(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from support.daemon import Daemon, write
 from support.milter_client import MilterClient
-from support.site import until
+from support.patience import until
 
 POLICY = """
     local out = "{file}"

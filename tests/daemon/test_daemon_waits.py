@@ -16,7 +16,7 @@ import dns.message
 from support.daemon import Daemon, write
 from support.dns_server import Answer, DnsServer, reply
 from support.milter_client import MilterClient
-from support.site import until
+from support.patience import until
 
 SESSIONS = 100
 """As many as Postfix has smtpd processes by default."""

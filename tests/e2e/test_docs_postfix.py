@@ -17,10 +17,11 @@ import pytest
 from lumilter.config.load import load
 from support.daemon import Daemon
 from support.pages import placed, sections
+from support.patience import until
 from support.ports import free_port
 from support.postfix import PrivatePostfix, settings
 from support.sink import Sink
-from support.site import PostfixSite, until
+from support.site import PostfixSite
 from support.smtp_client import SmtpClient
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from support.daemon import Daemon, write
-from support.site import PostfixSite, Serve, until
+from support.patience import until
+from support.site import PostfixSite, Serve
 from support.smtp_client import MESSAGE, SmtpClient
 
 MARK = """

@@ -14,7 +14,8 @@ import dns.message
 import pytest
 
 from support.dns_server import Answer, DnsServer, reply
-from support.site import PostfixSite, Serve, until
+from support.patience import until
+from support.site import PostfixSite, Serve
 from support.smtp_client import MESSAGE, SmtpClient
 
 RECIPIENTS = """

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from support.patience import until
 from support.ports import free_port
 from support.sink import Sink
-from support.site import PostfixSite, Serve, until
+from support.site import PostfixSite, Serve
 from support.smtp_client import SmtpClient
 
 MARK = """

@@ -15,6 +15,7 @@ import pytest
 from support.daemon import Daemon
 from support.load import Load
 from support.milter_client import ALL_ACTIONS, ALL_STEPS, Gone, MilterClient
+from support.patience import until
 
 POLICY = """
 function mod:validate_connect(ac, vctx) end
@@ -79,13 +80,6 @@ def settled(daemon: Daemon, before: tuple[int, ...]) -> bool:
 
 def descriptors(daemon: Daemon) -> tuple[int, ...]:
     return tuple(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in (daemon.pid, *daemon.workers))
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @WIRES

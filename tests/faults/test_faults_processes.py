@@ -14,6 +14,7 @@ import pytest
 from support.daemon import Daemon, write
 from support.load import Load
 from support.milter_client import MilterClient
+from support.patience import until
 
 MARK = "function mod:validate_data(msg) msg:header('X-Seen', '1') end"
 RELOADS = int(os.environ.get("LUMILTER_RELOADS", "60"))
@@ -31,13 +32,6 @@ def descriptors(pid: int) -> int:
 def resident(pid: int) -> int:
     """Bytes."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 @WIRES

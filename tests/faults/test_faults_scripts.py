@@ -14,7 +14,7 @@ from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.dns_server import DnsServer
 from support.load import Load
 from support.milter_client import Gone, MilterClient
-from support.site import until
+from support.patience import until
 
 POLICY = """
 function mod:validate_mailfrom(str, ac, vctx)

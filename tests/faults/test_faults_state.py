@@ -15,6 +15,7 @@ import pytest
 from support.daemon import COMMAND, ENVIRONMENT, Daemon
 from support.load import Load
 from support.milter_client import Gone, MilterClient
+from support.patience import until
 from support.redis_server import RedisServer, redis_server
 
 __all__ = ["redis_server"]
@@ -59,13 +60,6 @@ def figure(daemon: Daemon, name: str) -> float:
     command = [*COMMAND[:3], "ctl", "-c", str(daemon.config), "metrics"]
     text = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True).stdout
     return sum(float(line.split()[-1]) for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_killed_workers_leave_neither_sessions_nor_wrong_counts(

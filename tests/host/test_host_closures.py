@@ -13,8 +13,8 @@ from lumilter.daemon.metrics import resident
 from lumilter.host.pools import PoolSettings
 from lumilter.host.tasks import Limits
 from lumilter.session.events import Action, Helo
+from support.patience import until
 from support.policy import policy
-from support.site import until
 
 WATCH = """
 watched = setmetatable({}, {__mode = "k"})

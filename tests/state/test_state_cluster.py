@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from redis.crc import key_slot
 from lumilter.state.contract import Gauge, Series, StateError
 from lumilter.state.places import Places
 from lumilter.state.shared import SharedStore
+from support.patience import until
 from support.redis_cluster import RedisCluster
 from support.state_processes import CLIENTS, GAUGE, SHARED
 
@@ -34,13 +35,6 @@ def store(cluster: RedisCluster) -> Iterator[SharedStore]:
     made = SharedStore(cluster.server(timeout=10))
     yield made
     made.close()
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not come to that"
-        time.sleep(0.05)
 
 
 def test_what_an_operation_needs_is_on_one_node(cluster: RedisCluster, store: SharedStore) -> None:

@@ -17,18 +17,12 @@ from lumilter.state.contract import Series, StateError
 from lumilter.state.embedded import EmbeddedStore
 from lumilter.state.embedded.environment import PATIENCE
 from state.conftest import Clock
+from support.patience import until
 from support.state_processes import CLIENTS, GAUGE, SHARED, count_up, each, exclude, hold, running
 
 WORDS = Series("words", "string", 10, 3)
 KEPT = Series("kept", "string", 3600, 3, keep=True)
 SIZE = 8 << 20
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not come to that"
-        time.sleep(0.01)
 
 
 @pytest.fixture

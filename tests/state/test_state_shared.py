@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +14,13 @@ from lumilter.state.contract import Gauge, Series, StateError
 from lumilter.state.shared import Server, SharedStore, sessions
 from state.conftest import Clock
 from support.certificates import Authority
+from support.patience import until
 from support.postfix import free_port
 from support.redis_server import RedisServer
 from support.state_processes import CLIENTS, GAUGE, SHARED, count_up, each, exclude, hold, running
 
 WORDS = Series("words", "string", 10, 3)
 BRIEF = Series("brief", "cidr", 1, 2)
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "it did not come to that"
-        time.sleep(0.01)
 
 
 def works(store: SharedStore) -> bool:

@@ -5,8 +5,7 @@ The law: the real connection, over a real socket; no part of the outbox is repla
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +17,6 @@ from lumilter.config.address import MailServer
 from support.scripted_server import Talk, scripted
 
 TEXT = b"Subject: a\r\n\r\nsecret\r\n"
-
-
-def until(true: Callable[[], object], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.01)
 
 
 class Server:

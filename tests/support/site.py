@@ -8,7 +8,6 @@ started on its socket for one test, or for all tests of a file that share a poli
 from __future__ import annotations
 
 import smtplib
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -102,11 +101,3 @@ def sendmail_site(directory: Path) -> Iterator[Site]:
     socket = directory / "m.sock"
     with Sink() as sink, PrivateSendmail(directory / "mta", f"local:{socket}", free_port(), sink.port) as mta:
         yield Site(mta, socket, sink)
-
-
-def until(condition: Callable[[], bool], timeout: float = 60) -> None:
-    """Wait for a condition; an AssertionError after `timeout` seconds."""
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "what was waited for did not happen"
-        time.sleep(0.01)

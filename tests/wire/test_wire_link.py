@@ -18,6 +18,7 @@ from lumilter.wire import link
 from lumilter.wire import server as server_module
 from lumilter.wire.server import MilterServer
 from support.milter_client import Gone, MilterClient
+from support.patience import until
 
 
 def begun(mta: MilterClient) -> MilterClient:
@@ -73,13 +74,6 @@ def served(loop: Loop, script: Script) -> tuple[MilterServer, tuple[str, int]]:
     return server, address
 
 
-def wait_until(true: Callable[[], object]) -> None:
-    until = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.005)
-
-
 Served = tuple[MilterServer, tuple[str, int]]
 
 
@@ -97,12 +91,12 @@ def test_a_client_that_vanishes_is_told_once_after_the_outstanding_answer(
     with negotiated(address) as mta:
         mta.mail()
         mta.send("E")
-        wait_until(lambda: script.answers)
+        until(lambda: script.answers)
     time.sleep(0.05)
     assert type(script.told[-1]) is EndOfMessage
     assert server.open == 1
     loop.post(lambda: script.answers[0](Outcome(Action.REJECT)))
-    wait_until(lambda: server.open == 0)
+    until(lambda: server.open == 0)
     assert script.told.count(Close()) == 1
     assert script.told[-1] == Close()
 
@@ -119,9 +113,9 @@ def test_an_abort_and_a_close_follow_the_outstanding_answer_of_a_lost_client(
         mta.send("H", b"h\0")
         mta.send("M", b"<a>\0")
         mta.socket.shutdown(socket.SHUT_WR)  # a close would reset the connection: what is on the way would be lost
-        wait_until(lambda: script.answers)
+        until(lambda: script.answers)
         loop.post(lambda: script.answers[0](CONTINUE))
-        wait_until(lambda: server.open == 0)
+        until(lambda: server.open == 0)
     assert [type(event).__name__ for event in script.told] == ["Connect", "Helo", "Mail", "Abort", "Close"]
 
 
@@ -132,7 +126,7 @@ def test_a_second_answer_is_logged_and_changes_nothing(
     with negotiated(served[1]) as mta:
         mta.mail()
         mta.send("E")
-        wait_until(lambda: script.answers)
+        until(lambda: script.answers)
         for action in (Action.DISCARD, Action.REJECT):
             loop.post(lambda action=action: script.answers[0](Outcome(action)))  # type: ignore[misc]
         assert mta.answer().kind == "discard"
@@ -148,7 +142,7 @@ def test_an_mta_that_waits_for_the_end_of_its_message_hears_of_progress(
     with negotiated(served[1]) as mta:
         mta.mail()
         mta.send("E")
-        wait_until(lambda: script.answers)
+        until(lambda: script.answers)
         time.sleep(0.3)
         loop.post(lambda: script.answers[0](CONTINUE))
         answer = mta.answer()
@@ -165,14 +159,14 @@ def test_a_cut_tells_every_conversation(loop: Loop, script: Script, served: Serv
         idle.mail()
         waits.mail()
         waits.send("E")
-        wait_until(lambda: script.answers)
+        until(lambda: script.answers)
         loop.call(lambda done: done(server.drain(empty.set)))
         with pytest.raises(ConnectionRefusedError):
             MilterClient(address)
         assert loop.call(lambda done: done(server.cut())) == 2
         with pytest.raises(Gone):
             idle.receive()
-        wait_until(lambda: script.told.count(Close()) == 1)
+        until(lambda: script.told.count(Close()) == 1)
         assert not empty.is_set()
         loop.post(lambda: script.answers[0](CONTINUE))
         assert empty.wait(10)
@@ -208,7 +202,7 @@ def test_without_descriptors_a_connection_waits_until_there_are_some(
         resource.setrlimit(resource.RLIMIT_NOFILE, (probe, hard))  # the next descriptor is one too many
         try:
             free.set()
-            wait_until(lambda: "no connection is accepted" in caplog.text)
+            until(lambda: "no connection is accepted" in caplog.text)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         mta.negotiate()

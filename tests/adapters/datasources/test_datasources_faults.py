@@ -20,6 +20,7 @@ from support.asking import NAME, Asked, asked
 from support.mariadb import PASSWORD as MARIADB_PASSWORD
 from support.mariadb import Mariadb
 from support.openldap import PEOPLE, OpenLdap
+from support.patience import until
 from support.ports import free_port
 from support.postgres import PASSWORD as POSTGRES_PASSWORD
 from support.postgres import Postgres
@@ -107,13 +108,6 @@ def idle(source: Asked) -> bool:
     return bool(source.stats["busy"] == 0)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 def test_a_server_that_is_away_and_comes_back(peer: Peer) -> None:
     with asked(peer.uri(peer.port), behaviour=HASTY, **TIMES) as source:
         recovers(source, peer)
@@ -153,10 +147,10 @@ def test_a_server_that_says_nothing(peer: Peer) -> None:
         try:
             for _ in range(4):
                 failure(source, peer.ask, seconds=1)
-            wait_for(lambda: not source.stats["places"][0]["up"] or idle(source))
+            until(lambda: not source.stats["places"][0]["up"] or idle(source))
         finally:
             peer.server.thaw()
-        wait_for(lambda: idle(source))
+        until(lambda: idle(source))
         recovers(source, peer)
 
 
@@ -170,10 +164,10 @@ def test_a_server_that_falls_silent_while_a_connection_is_made(
         between.mute_at = at
         for _ in range(3):
             failure(source, "select 1 as n", seconds=1)
-        wait_for(lambda: idle(source))
+        until(lambda: idle(source))
         between.mute_at, between.mute = b"", False
         between.hang_up()
-        wait_for(lambda: _answers(source))
+        until(lambda: _answers(source))
 
 
 def _answers(source: Asked) -> bool:
@@ -190,7 +184,7 @@ def test_nobody_home_but_the_door_is_open(peer: Peer) -> None:
         with asked(peer.uri(port), behaviour=HASTY, **TIMES) as source:
             failure(source, peer.ask)
             failure(source, peer.ask, seconds=1)
-            wait_for(lambda: idle(source))
+            until(lambda: idle(source))
 
 
 def test_an_answer_that_breaks_off(peer: Peer) -> None:
@@ -203,7 +197,7 @@ def test_an_answer_that_breaks_off(peer: Peer) -> None:
             failure(source, peer.long)
         between.cut_after = None
         recovers(source, peer)
-        wait_for(lambda: idle(source))
+        until(lambda: idle(source))
 
 
 @pytest.mark.parametrize("garbage", [b"\xff" * 50_000, b"HTTP/1.1 400 Bad Request\r\n\r\n"])
@@ -221,7 +215,7 @@ def test_nonsense(peer: Peer, garbage: bytes) -> None:
         failure(source, peer.long, seconds=3)
         between.garbage = b""
         between.hang_up()
-        wait_for(lambda: idle(source))
+        until(lambda: idle(source))
         recovers(source, peer)
 
 
@@ -232,7 +226,7 @@ def test_an_answer_that_trickles(peer: Peer) -> None:
         assert "took too long" in failure(source, peer.long, seconds=2)
         between.trickle = 0
         between.hang_up()
-        wait_for(lambda: idle(source))
+        until(lambda: idle(source))
         recovers(source, peer)
 
 
@@ -249,7 +243,7 @@ def test_a_statement_is_not_sent_twice(kind: str, request: pytest.FixtureRequest
                 source.execute("insert into once values ('x')")
             between.cut_at, between.mute = b"", False
             assert between.connections == 1
-        wait_for(lambda: bool(direct.rows("select line from once")))
+        until(lambda: bool(direct.rows("select line from once")))
         assert len(direct.rows("select line from once")) == 1
 
 
@@ -260,14 +254,14 @@ def test_more_queries_than_connections(postgres_server: Postgres) -> None:
             source.datasources.submit(NAME, Request(f"select pg_sleep(60), {number}"), time.monotonic() + 60)
             for number in range(40)
         ]
-        wait_for(lambda: source.stats["busy"] == 2)
+        until(lambda: source.stats["busy"] == 2)
         assert source.stats["queued"] <= 38
         texts = [str(future.exception(60)) for future in futures]
         assert {text.partition(" (")[0] for text in texts} <= {
             "ds: the query took too long", "ds: no connection was free in time",
         }  # fmt: skip
         assert sum("no connection" in text for text in texts) >= 30
-        wait_for(lambda: idle(source))
+        until(lambda: idle(source))
         assert source.rows("select 1 as n") == [{"n": 1}]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from lumilter.adapters.datasources.contract import DatasourceError, Request
 from lumilter.adapters.datasources.datasource import Behaviour
 from support.asking import NAME, Asked, asked
 from support.mariadb import Mariadb
+from support.patience import until
 from support.postgres import Postgres
 
 TABLE = "create table names (firstname varchar(40), lastname varchar(40), age integer, score numeric(10,2))"
@@ -198,15 +199,15 @@ def test_a_slow_query_ends_in_time_and_holds_nobody_up(
     name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     with asked(uri_of(name, request, tmp_path), behaviour=Behaviour(timeout=2, connections=2), timeout=2) as source:
-        wait_for(lambda: answers(source))
+        until(lambda: answers(source))
         begun = time.monotonic()
         with pytest.raises(DatasourceError, match="took too long"):
             source.answer(SLOW[name])
         with pytest.raises(DatasourceError, match="took too long"):
             source.answer(SLOW[name], seconds=1)
         assert time.monotonic() - begun < 30
-        wait_for(lambda: answers(source))
-        wait_for(lambda: source.stats["busy"] == 0)
+        until(lambda: answers(source))
+        until(lambda: source.stats["busy"] == 0)
 
 
 def answers(source: Asked) -> bool:
@@ -215,13 +216,6 @@ def answers(source: Asked) -> bool:
         return len(source.rows("select 1 as n")) == 1
     except DatasourceError:
         return False
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def test_postgres_as_it_writes_itself(postgres_server: Postgres) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from lumilter.adapters.dns_cache import Stats
+from lumilter.adapters.cache import Stats
 from lumilter.adapters.dns_lookup import LateResolver
 from lumilter.errors import ConfigError
 from support.daemon import ENVIRONMENT

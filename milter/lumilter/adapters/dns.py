@@ -20,7 +20,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
-from lumilter.adapters.dns_cache import Cache, Stats
+from lumilter.adapters.cache import Cache, Stats
 from lumilter.adapters.dns_fixtures import FixtureResolver
 from lumilter.adapters.dns_lookup import Lookup, Record
 from lumilter.adapters.dns_names import NXDOMAIN, RecordTypeError, configured, host_and_port, is_ip, record_type
@@ -56,7 +56,7 @@ class Resolver:
         resolv_conf: str = "/etc/resolv.conf",
     ) -> None:
         self._resolv_conf = resolv_conf
-        self._cache: Cache[tuple[Record, ...] | str] = Cache(cache_entries, clock)
+        self._cache: Cache[tuple[Record, ...] | str] = Cache(cache_entries, clock=clock)
         self._default = _asking([configured(server) for server in servers]) if servers else None
 
     def lookup(self, name: str, rtype: str = "A", *, server: str | None = None, deadline: float) -> list[Record]:

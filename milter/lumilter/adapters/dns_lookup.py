@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from lumilter.adapters.dns_cache import Stats
+from lumilter.adapters.cache import Stats
 from lumilter.adapters.dns_names import configured
 
 if TYPE_CHECKING:

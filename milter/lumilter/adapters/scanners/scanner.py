@@ -14,7 +14,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lumilter.adapters.scanners.cache import Cache
+from lumilter.adapters.cache import Cache
 from lumilter.adapters.scanners.circuit import Circuit, Circuits
 from lumilter.adapters.scanners.contract import MOST_RULES, Engine, Result, Sample, ScanError, Verdict
 
@@ -56,7 +56,8 @@ class Scanner:
         self.name, self.engine, self.terms = name, engine, terms
         self.on_scan: Callable[[str, float, str], None] = lambda name, seconds, outcome: None
         self._circuits = Circuits(servers, terms.failures, terms.pause)
-        self._cache = Cache(terms.cache, terms.cache_time)
+        # The hooks of each recipient ask for the same message.
+        self._cache: Cache[Result] = Cache(terms.cache, terms.cache_time)
         self._slots = threading.BoundedSemaphore(terms.concurrency)
         self._pool: ThreadPoolExecutor | None = None
         self._counts: Counter[str] = Counter()
@@ -173,7 +174,7 @@ class Scanner:
             "mean_seconds": seconds / total if total else 0.0,
             "servers": len(self._circuits),
             "servers_left_alone": self._circuits.open(),
-            "cached": len(self._cache),
+            "cached": self._cache.stats().entries,
         }
 
     def close(self) -> None:

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lumilter.adapters.scanners.cache import Cache
+from lumilter.adapters.cache import Cache
+from lumilter.adapters.scanners.contract import Result
 from lumilter.adapters.scanners.scanner import Scanner
 
 
@@ -44,7 +45,7 @@ class Scanners:
     antivirus: Antivirus = field(default_factory=Antivirus)
     serves: Mapping[str, str] = field(default_factory=dict)
     minimum_score: int = 0
-    analyses: Cache = field(default_factory=lambda: Cache(1000, 3600.0))
+    analyses: Cache[Result] = field(default_factory=lambda: Cache(1000, 3600.0))
     active_filter: ActiveFilter = field(default_factory=ActiveFilter)
 
     @property

@@ -1,10 +1,11 @@
-"""Answers of name servers, each kept until its TTL ends, so many at most.
+"""Answers that are kept for a while, so many at most.
 
-The law: knows no DNS. Any thread may call; a value is never changed once it is in.
+The law: knows nothing of what it keeps. Any thread may call; a value is never changed once it is in.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -25,13 +26,20 @@ class Stats:
 
 
 class Cache(Generic[V]):
-    """size: entries; the one that was used least recently makes room. clock: seconds, never going back."""
+    """size: entries; the one that was used least recently makes room. life: seconds for which one is good, unless put
+    says otherwise. clock: seconds, never going back.
+    """
 
-    def __init__(self, size: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._size, self._clock = size, clock
+    def __init__(self, size: int, life: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size, self._life, self._clock = size, life, clock
         self._kept: OrderedDict[Hashable, tuple[float, V]] = OrderedDict()
         self._lock = threading.Lock()
         self._hits = self._misses = 0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it keeps anything."""
+        return self._size > 0 and self._life > 0
 
     def get(self, key: Hashable) -> V | None:
         """What is kept under the key and still good."""
@@ -45,12 +53,13 @@ class Cache(Generic[V]):
             self._misses += 1
             return None
 
-    def put(self, key: Hashable, value: V, ttl: float) -> None:
-        """Keep the value for ttl seconds; none, if that is 0."""
-        if ttl <= 0:
+    def put(self, key: Hashable, value: V, life: float | None = None) -> None:
+        """Keep the value for so many seconds; not at all, if that is 0."""
+        life = self._life if life is None else life
+        if life <= 0:
             return
         with self._lock:
-            self._kept[key] = self._clock() + ttl, value
+            self._kept[key] = self._clock() + life, value
             self._kept.move_to_end(key)
             while len(self._kept) > self._size:
                 self._kept.popitem(last=False)

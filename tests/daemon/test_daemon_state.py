@@ -93,6 +93,18 @@ def test_a_disk_that_is_full_is_said_at_the_start(tmp_path: Path) -> None:
     assert "[state] directory:" in ended.stderr
 
 
+def test_a_file_that_is_none_is_said_at_the_start(tmp_path: Path) -> None:
+    config = write(tmp_path / "etc", tmp_path / "m.sock", [POLICY], '[state]\ndirectory = "state"\nsize = "8M"\n')
+    with Daemon(config, tmp_path / "log"):
+        pass
+    file = tmp_path / "etc/state/kept.mdb"
+    file.write_bytes(b"something else" * 1000)
+    ended = subprocess.run([*COMMAND, str(config)], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 78
+    assert "[state] directory:" in ended.stderr
+    assert "kept.mdb is damaged" in ended.stderr
+
+
 def test_windows_are_written_to_files(tmp_path: Path) -> None:
     policy = """
 function mod:init() msys.audit_series.define("each", "cidr", 1, 3, { serialize = true }) return true end

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import multiprocessing
 import os
+import random
+import re
 import signal
 import threading
 import time
@@ -15,7 +18,7 @@ import pytest
 
 from lumilter.state.contract import Series, StateError
 from lumilter.state.embedded import EmbeddedStore
-from lumilter.state.embedded.environment import PATIENCE
+from lumilter.state.embedded.environment import PATIENCE, Environment
 from state.conftest import Clock
 from support.patience import until
 from support.state_processes import CLIENTS, GAUGE, SHARED, count_up, each, exclude, hold, running
@@ -230,5 +233,68 @@ def test_a_directory_that_can_t_be_used(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="can't be opened"):
         EmbeddedStore(tmp_path / "missing", SIZE)
     (tmp_path / "running.mdb").write_bytes(b"no database at all" * 1000)
-    with pytest.raises(StateError, match="can't be opened"):
+    with pytest.raises(StateError, match="is damaged"):
+        EmbeddedStore(tmp_path, SIZE)
+
+
+def _use(directory: Path) -> None:
+    """All that reads and writes what is kept."""
+    store = EmbeddedStore(directory, SIZE)
+    for number in range(3000):
+        store.series.add(KEPT, b"%d" % (number % 1000), 1)
+    for _ in range(10):
+        store.sweep(1000)
+    assert len(list(store.series.items(KEPT, b"", 0))) == 1000
+    store.close()
+
+
+def _noise(file: Path) -> None:
+    chance = random.Random(1)
+    with file.open("r+b") as out:
+        for _ in range(500):
+            out.seek(2 * 4096 + chance.randrange(30 * 4096))
+            out.write(chance.randbytes(1))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file.write_text("something else\n" * 1000),
+        lambda file: os.truncate(file, 100),
+        lambda file: os.truncate(file, 3 * 4096),
+        lambda file: os.truncate(file, 20 * 4096),
+        _noise,
+    ],
+)
+def test_a_file_that_is_damaged_is_an_error_that_says_so(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    _use(tmp_path)
+    damage(tmp_path / "kept.mdb")
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_told, args=(tmp_path, queue))  # it might be ended by it
+    process.start()
+    assert re.fullmatch(r"StateError: .*kept\.mdb is damaged .*: move it away.*", queue.get(timeout=60))
+    process.join(60)
+    assert process.exitcode == 0
+
+
+def _told(directory: Path, queue: multiprocessing.Queue[str]) -> None:
+    try:
+        _use(directory)
+        queue.put("nothing")
+    except Exception as error:
+        queue.put(f"{type(error).__name__}: {error}")
+
+
+def test_an_empty_file_is_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "kept.mdb").touch()
+    _use(tmp_path)
+
+
+def test_a_file_of_another_version_is_not_touched(tmp_path: Path) -> None:
+    _use(tmp_path)
+    environment = Environment(tmp_path, "kept", SIZE)
+    environment.write(lambda txn: txn.put(b"v", b"2"))
+    environment.close()
+    with pytest.raises(StateError, match=r"kept\.mdb is of another version of lumilter: move it away"):
         EmbeddedStore(tmp_path, SIZE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,9 @@ _FULL = 0.85
 """Share of the pages in use above which nothing new is taken: changes and removals need free pages themselves."""
 _LOOK, _NEW = 0.5, 200
 """Seconds, and new records of this process, between two looks at how full it is."""
+_DAMAGED = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError, struct.error)
+_LAYOUT, _OURS = b"v", b"1"
+"""The record that says how the others are laid out, and how this version does it: a new number for each new way."""
 LEAST = 4 << 20
 """Bytes that a file needs for that to be often enough."""
 
@@ -53,11 +57,18 @@ class Environment:
             )  # fmt: skip
             self.env.reader_check()
             self._allocate()
+        except _DAMAGED as error:
+            raise self._damage(error) from error
         except (lmdb.Error, OSError) as error:
             raise StateError(f"{self.file} can't be opened: {error}") from error
         self._threads = threading.Lock()
         self._resting = 0.0
         self._full, self._looked, self._new = False, 0.0, 0
+        layout = self.read(lambda txn: txn.get(_LAYOUT))
+        if layout is None:
+            self.write(lambda txn: txn.put(_LAYOUT, _OURS))
+        elif layout != _OURS:
+            raise StateError(f"{self.file} is of another version of lumilter: move it away while none runs")
 
     def _allocate(self) -> None:
         fd = os.open(self.file, os.O_RDWR | os.O_CLOEXEC)
@@ -72,6 +83,8 @@ class Environment:
         try:
             with self.env.begin() as txn:
                 return work(txn)
+        except _DAMAGED as error:
+            raise self._damage(error) from error
         except lmdb.Error as error:
             raise StateError(f"{self.file} can't be read: {error}") from error
 
@@ -83,6 +96,8 @@ class Environment:
                 return work(txn)
         except lmdb.MapFullError as error:
             raise StateError(f"{self.file} is full: [state] size") from error
+        except _DAMAGED as error:
+            raise self._damage(error) from error
         except lmdb.Error as error:
             raise StateError(f"{self.file} can't be written: {error}") from error
         finally:
@@ -117,6 +132,9 @@ class Environment:
     def changes(self) -> int:
         """A number that grows with every transaction that writes."""
         return int(self.env.info()["last_txnid"])
+
+    def _damage(self, error: Exception) -> StateError:
+        return StateError(f"{self.file} is damaged ({error}): move it away while lumilter does not run")
 
     def _enter(self) -> None:
         """Become the one who writes.

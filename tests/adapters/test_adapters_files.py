@@ -33,6 +33,8 @@ def read(name: str | Path, files: Files | None = None) -> bytes:
 
 
 def open_fds() -> int:
+    """Ours; what earlier tests left may be closed at any time, so that there may be fewer a moment later."""
+    gc.collect()
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
@@ -98,7 +100,7 @@ def test_what_can_t_be_opened(tmp_path: Path, name: str, flags: int, why: str) -
         before = open_fds()
         with pytest.raises(FileError, match=why):
             Files().open(name.format(tmp_path), flags, None, WEB, soon())
-        assert open_fds() == before
+        assert open_fds() <= before
 
 
 def test_names(tmp_path: Path) -> None:
@@ -130,11 +132,10 @@ def test_descriptors_are_closed(tmp_path: Path) -> None:
     files, before = Files(), open_fds()
     for number in range(50):
         files.open(str(tmp_path / f"{number}"), APPEND, None, WEB, soon()).write(b"x", soon())
-    gc.collect()
-    assert open_fds() == before
+    assert open_fds() <= before
     kept = files.open(str(tmp_path / "kept"), APPEND, None, WEB, soon())
     files.close()
-    assert open_fds() == before
+    assert open_fds() <= before
     with pytest.raises(FileError, match="closed"):
         kept.write(b"x", soon())
 

@@ -325,7 +325,7 @@ def test_no_descriptor_is_kept_and_no_session(tmp_path: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for drive in drives:
         play(recording, SESSION[:3], drive)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before  # fewer: what earlier tests left
     for drive in drives:
         play(recording, SESSION[3:], drive)
     assert not any(isinstance(each, Session) for each in recording._files)

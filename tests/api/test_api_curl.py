@@ -13,9 +13,9 @@ from lumilter.api.curl import CurlHandle
 from lumilter.host.tasks import Limits
 from lumilter.session.events import Helo
 from support.http_server import http_server
+from support.patience import until
 from support.policy import policy
 from support.raw_server import raw_server, until_headers_end
-from support.site import until
 
 GET = """
 local function get(url, set)

@@ -6,6 +6,8 @@
 The law: every cell is a process of its own; the same networks and the same addresses for both, rounds interleaved, and
 a cell is the median of the rounds. Memory is resident memory above what the process held before, after loading and at
 its peak. Queries are of random addresses as text; "from Lua" is a loop in a script, less the same without the call.
+"others wait" is by how much another thread, which sleeps for 1 ms again and again, comes late while the list is loaded:
+the 99th percentile and the worst; "nothing" is that of a process that does nothing beside, for as long.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +34,7 @@ PAGE = ROOT / "bench/NETWORKS.md"
 SIZES = (1_000, 100_000, 1_000_000)
 QUERIES = 200_000
 ROUNDS = 3
-ONES = ("lumilter", "lumilter from Lua", "pytricia")
+ONES = ("lumilter", "lumilter from Lua", "pytricia", "lumilter, others wait", "nothing, others wait")
 
 POLICY = """
 require("msys.cidr")
@@ -81,7 +84,33 @@ def one(which: str, count: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "list"
         file.write_text("\n".join(networks(count)))
-        return from_lua(file) if which == "lumilter from Lua" else from_python(which, file)
+        if which == "lumilter from Lua":
+            return from_lua(file)
+        if which.endswith("others wait"):
+            load, _ = makers()["lumilter"]
+            return beside(lambda: load(file) if which.startswith("lumilter") else time.sleep(count * 4e-6))
+        return from_python(which, file)
+
+
+def beside(work: Callable[[], Any]) -> dict[str, float]:
+    """By how many milliseconds another thread's sleeps of 1 ms are too long meanwhile."""
+    late, over = [0.0], threading.Event()
+
+    def tick() -> None:
+        last = time.perf_counter()
+        while not over.is_set():
+            time.sleep(0.001)
+            now = time.perf_counter()
+            late.append((now - last - 0.001) * 1e3)
+            last = now
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    work()
+    over.set()
+    thread.join()
+    late.sort()
+    return {"late": late[len(late) * 99 // 100], "worst": late[-1]}
 
 
 def from_python(which: str, file: Path) -> dict[str, float]:
@@ -158,7 +187,9 @@ def measure() -> Iterator[tuple[str, float, str]]:
     """See bench.__main__."""
     for (which, count), figures in rounds().items():
         for name, value in figures.items():
-            scale, unit = {"load": (1, "s"), "query": (1, "us")}.get(name, (1e-6, "MB"))
+            scale, unit = {"load": (1, "s"), "query": (1, "us"), "late": (1, "ms"), "worst": (1, "ms")}.get(
+                name, (1e-6, "MB")
+            )
             yield f"{which}, {count:,} networks: {name}", value * scale, unit
 
 
@@ -168,16 +199,18 @@ def page() -> str:
     lines = [
         f"# {head}",
         text,
-        "| networks | | loaded in | memory | at the peak | query |",
-        "|---|---|---|---|---|---|",
+        "| networks | | loaded in | memory | at the peak | query | others wait |",
+        "|---|---|---|---|---|---|---|",
     ]
     for (which, count), found in rounds().items():
-        cells = [f"{found['query']:.2f} us"]
+        cells = [""] * 5
         if "load" in found:
-            cells = [f"{found['load']:.2f} s", f"{found['held'] / 1e6:.0f} MB", f"{found['peak'] / 1e6:.0f} MB", *cells]
-        else:
-            cells = ["", "", "", *cells]
-        lines.append(" | ".join(["", f"{count:,}", which, *cells, ""]).strip())
+            cells[:3] = f"{found['load']:.2f} s", f"{found['held'] / 1e6:.0f} MB", f"{found['peak'] / 1e6:.0f} MB"
+        if "query" in found:
+            cells[3] = f"{found['query']:.2f} us"
+        if "late" in found:
+            cells[4] = f"{found['late']:.1f} ms, {found['worst']:.1f} ms"
+        lines.append(" | ".join(["", f"{count:,}", which.removesuffix(", others wait"), *cells, ""]).strip())
     return "\n".join(lines) + "\n"
 
 

@@ -182,6 +182,26 @@ def test_what_is_left_out_is_reported_with_its_line() -> None:
     ]  # fmt: skip
 
 
+def test_lines_that_are_only_a_network_are_read_as_others_are() -> None:
+    """They go another way, by a few calls of C; what is behind them makes a line one of the others."""
+    chance = random.Random(3)
+    networks = [f"{ipaddress.ip_address(chance.getrandbits(32))}" for _ in range(200)]
+    networks += [f"10.{number}.0.0/{number}" for number in range(8, 33)] + ["0.0.0.0/0", "10.0.0.0/33", "10.0.0.0/7"]
+    networks += ["10.0.0.1/24", "010.0.0.9", "10.0.0.8/+32", "10.0.0.8/3_2", "10.0.0.8/", "10.0.0.8/032", "1.2.3.4/٣٢"]
+    lines = [":127.0.0.9:$1 $", "$1 one", *networks[:9], "$1 two", ":4", *networks]
+
+    def read(behind: str, want_text: bool) -> tuple[Table, list[int]]:
+        builder, left_out = Builder(), list[int]()
+        whole = [f"{line}{behind if line[0].isdigit() else ''}".encode() for line in lines]
+        rbldnsd.load(whole, builder, want_text, lambda number, problem: left_out.append(number))
+        return builder.table(), left_out
+
+    for want_text in (False, True):
+        table, left_out = read("", want_text)
+        assert (table, left_out) == read(" # x", want_text)
+        assert len(left_out) >= 5
+
+
 def test_one_file_for_both_families_and_sections_of_other_kinds() -> None:
     found = table(
         "10.79:2:four\n1111::0000 :3:six\n1111::1111:5:no\n$DATASET dnset @\nspam.example :4:x\n10.0.0.1\n"

@@ -2,7 +2,7 @@
 
 The law: a Table never changes, so any thread may look into it, while another one makes the next. It keeps the addresses
 at which the value changes, in order, and no tree: for a million networks that is a fifth of the memory of a Patricia
-trie in C, and half the time of a query; it takes three times as long to load (bench/NETWORKS.md).
+trie in C, and half the time of a query; it takes twice as long to load (bench/NETWORKS.md).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from array import array
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +20,11 @@ from lumilter.adapters.networks import addresses
 Value = Any
 """What belongs to a network; None is a network that is excluded from the ones around it."""
 
-_BATCH = 2000
-"""Networks between two moments in which a thread that loads a table lets others run."""
-_REST = 0.0005
+_BATCH = 500
+"""Networks, about a millisecond of them, between two moments in which a thread that loads a table lets others run.
+
+Without these the others, the loop among them, would get their turn every 5 ms (sys.getswitchinterval)."""
+_REST = 0.0001
 """Seconds of such a moment."""
 
 
@@ -48,23 +51,29 @@ class Builder:
     """Collects networks for a Table. Of several values for one network the first counts, and None before all."""
 
     def __init__(self) -> None:
-        self._buckets: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
+        self._buckets = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
         """By family and by the first two octets: packed networks. Small lists are sorted quickly, each in one go."""
         self._numbers: dict[Value, int] = {None: 0}
         self.size = 0
 
     def add(self, six: bool, first: int, length: int, value: Value) -> None:
         """first: the first address; length: bits of the prefix."""
-        number = self._numbers.setdefault(value, len(self._numbers))
+        number = self._numbers.get(value)
+        if number is None:
+            number = self._numbers[value] = len(self._numbers)
         # In order of addresses, then of sizes, the largest first, then as they were added.
         key = ((first << 8 | length) << 32 | self.size) << 32 | number
-        self._buckets[six].setdefault(first >> (addresses.BITS[six] - 16), []).append(key)
+        self._buckets[six][first >> (112 if six else 16)].append(key)
         self.size += 1
         if self.size % _BATCH == 0:
             time.sleep(_REST)
 
     def add_range(self, six: bool, first: int, last: int, value: Value) -> None:
         """All addresses from first to last."""
+        size = last - first + 1
+        if not (size & (size - 1) or first & (size - 1)):  # it is a network, as nearly all are
+            self.add(six, first, addresses.BITS[six] + 1 - size.bit_length(), value)
+            return
         for begin, length in addresses.prefixes(six, first, last):
             self.add(six, begin, length, value)
 

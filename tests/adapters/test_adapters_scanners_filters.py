@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from lumilter.adapters.peer import Secured
 from lumilter.adapters.scanners.contract import Envelope, Sample, ScanError, Verdict
 from lumilter.adapters.scanners.kinds import Special
+from lumilter.adapters.tls import context_of
 from lumilter.config.address import SocketAddress
+from support.certificates import Authority
 from support.clamd import CUSTOM, EICAR, clamd
 from support.filters import SPAM, c_icap, rspamd, spamd
 from support.scanners import scanner
+from support.tls_front import tls_front
 
 KNOWN = Envelope(
     sender="ann@example.org",
@@ -156,3 +160,39 @@ def test_a_service_that_is_not_there(icap_server: SocketAddress) -> None:
     with pytest.raises(ScanError, match="404") as caught:
         scan.scan(Sample((b"x",)), soon())
     assert caught.value.word == "refused"
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------------
+
+
+def through_tls(kind: str, address: SocketAddress, authority: Authority, bad: bytes) -> None:
+    context, special = context_of(str(authority.file)), Special(service="avscan")
+    scan = scanner(kind, [Secured(address, context)], special=special, timeout=60, retries=0)
+    for _ in range(3):
+        assert scan.scan(Sample((HAM,)), soon()).verdict is Verdict.CLEAN
+        assert scan.scan(Sample((bad,)), soon()).verdict in (Verdict.SPAM, Verdict.INFECTED)
+        large = HAM + b"words\r\n" * 10_000
+        assert scan.scan(Sample((large,)), soon()).verdict is Verdict.CLEAN
+
+
+@pytest.fixture
+def own_directory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="lumilter-filters-", dir="/tmp") as name:
+        yield Path(name)
+
+
+def test_spamd_with_tls(own_directory: Path, authority: Authority) -> None:
+    with spamd(own_directory, authority.certificate("localhost")) as address:
+        through_tls("spamd", address, authority, HAM + SPAM)
+
+
+def test_c_icap_with_tls(own_directory: Path, authority: Authority) -> None:
+    (own_directory / "clamd").mkdir()
+    files = authority.certificate("localhost")
+    with clamd(own_directory / "clamd") as running, c_icap(own_directory, running, files) as address:
+        through_tls("icap", address, authority, EICAR)
+
+
+def test_rspamd_behind_tls(rspam_daemon: SocketAddress, authority: Authority) -> None:
+    with tls_front(rspam_daemon, authority.certificate("localhost")) as address:
+        through_tls("rspamd", address, authority, HAM + SPAM)

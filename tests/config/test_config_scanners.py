@@ -14,6 +14,7 @@ from lumilter.errors import ConfigError
 from support.pages import DOCS
 
 SCANNER = '[[scanner]]\nname = "av"\nkind = "clamd"\n'
+RSPAMD = '[[scanner]]\nname = "av"\nkind = "rspamd"\n'
 
 
 def written(directory: Path, text: str) -> Path:
@@ -32,6 +33,9 @@ def written(directory: Path, text: str) -> Path:
         ('[[scanner]]\nname = "av"\nkind = "command"\n', 1, 'the kind "command" needs the key "command"'),
         (SCANNER + 'service = "x"\n', 4, '[[scanner]] service: the kind "clamd" knows no such key'),
         (SCANNER + 'servers = ["localhost"]\n', 4, "expected"),
+        (SCANNER + "tls = true\n", 4, '[[scanner]] tls: the kind "clamd" knows no such key'),
+        (RSPAMD + 'tls = true\nservers = ["unix:/x"]\n', 4, "the name of a Unix socket is in no certificate"),
+        (RSPAMD + 'ca_file = "x.pem"\n', 4, "[[scanner]] ca_file: without tls = true it would mean nothing"),
         (SCANNER + "timeout = 0\n", 4, "expected a number of seconds, 0.01 or more"),
         (SCANNER + 'threat = "("\n', 4, "expected a regular expression"),
         (SCANNER + 'threat = "x"\n', 4, "expected a regular expression with one group"),
@@ -53,6 +57,12 @@ def test_what_is_wrong(tmp_path: Path, text: str, line: int, message: str) -> No
         load(file)
     assert (caught.value.file, caught.value.line) == (str(file), line)
     assert message in caught.value.message
+
+
+def test_files_that_can_not_be_used(tmp_path: Path) -> None:
+    config = load(written(tmp_path, RSPAMD + 'tls = true\nca_file = "none.pem"\n'))
+    with pytest.raises(ConfigError, match=r"\[\[scanner\]\] av: ca_file .*/none\.pem can't be used: No such file"):
+        scanners_of(config)
 
 
 def test_what_is_made(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Authority:
 
     @staticmethod
     def make(directory: Path) -> Authority:
+        directory.mkdir(exist_ok=True)
         authority = Authority(directory)
         _openssl(
             *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30"),
@@ -37,8 +38,8 @@ class Authority:
         )
         return authority
 
-    def certificate(self, name: str) -> tuple[Path, Path]:
-        """Files with a server's certificate for that name, and its key."""
+    def certificate(self, name: str, days: int = 30) -> tuple[Path, Path]:
+        """Files with a server's certificate for that name, and its key. days: -1 is one that has expired."""
         certificate, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
         if not certificate.exists():
             request = self.directory / f"{name}.csr"
@@ -50,6 +51,6 @@ class Authority:
             )
             _openssl(
                 *("x509", "-req", "-in", str(request), "-CA", str(self.file), "-CAkey", str(self._key)),
-                *("-CAcreateserial", "-days", "30", "-extfile", str(extensions), "-out", str(certificate)),
+                *("-CAcreateserial", "-days", str(days), "-extfile", str(extensions), "-out", str(certificate)),
             )
         return certificate, key

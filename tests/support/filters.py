@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -116,6 +117,19 @@ def _says(port: int, request: bytes, wanted: bytes) -> Callable[[], bool]:
     return ask
 
 
+def _shakes_hands(port: int) -> Callable[[], bool]:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def ask() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 10) as sock:
+            context.wrap_socket(sock).close()
+            return True
+        return False
+
+    return ask
+
+
 @contextmanager
 def rspamd(directory: Path) -> Iterator[SocketAddress]:
     """An rspamd: add header from 6, reject from 15."""
@@ -132,8 +146,8 @@ def rspamd(directory: Path) -> Iterator[SocketAddress]:
 
 
 @contextmanager
-def spamd(directory: Path) -> Iterator[SocketAddress]:
-    """A spamd: spam from 5."""
+def spamd(directory: Path, tls: tuple[Path, Path] | None = None) -> Iterator[SocketAddress]:
+    """A spamd: spam from 5. tls: it speaks that, by the name localhost, with this certificate and key."""
     port = free_port()
     rules = directory / "spamassassin"
     rules.mkdir()
@@ -143,20 +157,29 @@ def spamd(directory: Path) -> Iterator[SocketAddress]:
     arguments = ["spamd", "-L", "-x", "-C", str(rules), f"--siteconfigpath={rules}", "-i", f"127.0.0.1:{port}"]
     arguments += ["-m", "2", "-s", "stderr", "-r", str(directory / "spamd.pid")]
     ping = _says(port, b"PING SPAMC/1.5\r\n\r\n", b"PONG")
+    if tls is not None:
+        arguments += ["--ssl", "--server-cert", str(tls[0]), "--server-key", str(tls[1])]
+        with _running(arguments, directory / "spamd.out", _shakes_hands(port)):
+            yield SocketAddress("inet", host="localhost", port=port)
+        return
     with _running(arguments, directory / "spamd.out", ping):
         yield SocketAddress("inet", host="127.0.0.1", port=port)
 
 
 @contextmanager
-def c_icap(directory: Path, clamd: Clamd) -> Iterator[SocketAddress]:
-    """c-icap with the services virus_scan, which asks that clamd, and echo."""
+def c_icap(directory: Path, clamd: Clamd, tls: tuple[Path, Path] | None = None) -> Iterator[SocketAddress]:
+    """c-icap with the services virus_scan, which asks that clamd, and echo. tls: as for spamd."""
     port = free_port()
     modules = "/usr/lib/x86_64-linux-gnu/c_icap"
     if not Path(modules).exists():
         modules = str(next(Path("/usr/lib").glob("*/c_icap")))
     user = "User root\nGroup root" if os.geteuid() == 0 else ""
-    (directory / "c-icap.conf").write_text(_ICAP.format(directory, port, user, modules, clamd.unix.path))
+    text = _ICAP.format(directory, port, user, modules, clamd.unix.path)
+    if tls is not None:
+        text = text.replace(f"Port 127.0.0.1:{port}", f"TlsPort 127.0.0.1:{port} cert={tls[0]} key={tls[1]}")
+    (directory / "c-icap.conf").write_text(text)
     options = _says(port, f"OPTIONS icap://127.0.0.1:{port}/virus_scan ICAP/1.0\r\nHost: x\r\n\r\n".encode(), b" 200 ")
     arguments = ["c-icap", "-N", "-D", "-f", str(directory / "c-icap.conf")]
-    with _running(arguments, directory / "c-icap.out", options):
-        yield SocketAddress("inet", host="127.0.0.1", port=port)
+    answers = options if tls is None else _shakes_hands(port)
+    with _running(arguments, directory / "c-icap.out", answers):
+        yield SocketAddress("inet", host="127.0.0.1" if tls is None else "localhost", port=port)

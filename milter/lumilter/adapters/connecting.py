@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import time
 
+from lumilter.adapters.host_names import resolved
 from lumilter.adapters.peer import Address
 
 
@@ -18,7 +19,7 @@ def connected(address: Address, deadline: float) -> socket.socket:
         return _open(socket.AF_UNIX, address.path, deadline)
     family = socket.AF_INET6 if address.family == "inet6" else socket.AF_INET
     error: OSError = ConnectionError("no address")
-    for *_, place in socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM):
+    for *_, place in resolved(address.host, address.port, family, deadline):
         try:
             sock = _open(family, place, deadline)
         except OSError as failed:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 import httpx
 
+from lumilter.adapters.host_names import resolved
 from lumilter.adapters.http_request import Head, Request, Tls, WebError
 
 if TYPE_CHECKING:
@@ -116,8 +117,10 @@ class Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """timeout: a Patience. Raises ConnectTimeout, ConnectError."""
         try:
-            found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
+            found = resolved(host.strip("[]"), port, socket.AF_UNSPEC, time.monotonic() + timeout.left())
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout(str(error)) from None
+        except OSError as error:
             raise httpcore.ConnectError(f"the name can't be resolved ({error})") from None
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))[:_ADDRESSES]
         allowed = [address for address in addresses if not self._is_denied(address)]

@@ -6,7 +6,8 @@ The law: no I/O here.
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -29,6 +30,37 @@ class Address(Protocol):
     @property
     def port(self) -> int:
         """1 to 65535."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """A server that speaks TLS. context: an ssl.SSLContext."""
+
+    address: Address
+    context: Any
+
+    @property
+    def family(self) -> str:
+        """See Address."""
+        return self.address.family
+
+    @property
+    def path(self) -> str:
+        """See Address."""
+        return self.address.path
+
+    @property
+    def host(self) -> str:
+        """See Address; its certificate has to be for it."""
+        return self.address.host
+
+    @property
+    def port(self) -> int:
+        """See Address."""
+        return self.address.port
+
+    def __str__(self) -> str:
+        return f"{self.address} (TLS)"
 
 
 def printable(text: bytes, longest: int = 300) -> str:

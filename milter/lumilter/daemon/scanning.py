@@ -5,6 +5,10 @@ The law: as in `setup`, whose part this is: every key that matters is read here,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from lumilter.adapters.peer import Secured
 from lumilter.adapters.scanners.kinds import KINDS, Special
 from lumilter.adapters.scanners.offline import Offline
 from lumilter.adapters.scanners.scanner import Scanner, Terms
@@ -12,6 +16,7 @@ from lumilter.adapters.scanners.service import Antivirus, Scanners
 from lumilter.config import Config
 from lumilter.config.sections.scanners import ANTIVIRUS, USUAL
 from lumilter.config.sections.scanners import Scanner as Table
+from lumilter.errors import ConfigError
 from lumilter.host.host import Script
 from lumilter.resources import lua_dir
 
@@ -20,7 +25,7 @@ def scanners_of(config: Config, offline: bool = False) -> Scanners:
     """The scanners of a configuration; nothing is connected yet. offline: nor will be."""
     settings, engines = config.antivirus, config.engines
     return Scanners(
-        by_name={table.name: _scanner(table, offline) for table in config.scanners},
+        by_name={table.name: _scanner(table, offline, config.file) for table in config.scanners},
         antivirus=Antivirus(
             engines=settings.engines or tuple(table.name for table in config.scanners if table.kind in ANTIVIRUS),
             action=settings.action,
@@ -47,7 +52,17 @@ def own_scripts(config: Config) -> list[Script]:
     return [Script("[antivirus]", str(lua_dir() / "lumilter" / "antivirus.lua"))]
 
 
-def _scanner(table: Table, offline: bool) -> Scanner:
+def _context(table: Table, file: str) -> Any:
+    """How the certificates of a scanner's servers are checked. Raises ConfigError."""
+    from lumilter.adapters.tls import context_of
+
+    try:
+        return context_of(table.ca_file, table.certificate, table.private_key)
+    except OSError as error:
+        raise ConfigError(f"[[scanner]] {table.name}: {error}", file) from None
+
+
+def _scanner(table: Table, offline: bool, file: str) -> Scanner:
     special = Special(
         service=table.service,
         method=table.method,
@@ -68,6 +83,9 @@ def _scanner(table: Table, offline: bool) -> Scanner:
         failures=table.failures,
         pause=table.pause,
     )
-    servers = table.servers or ((USUAL[table.kind],) if table.kind in USUAL else ("",))
+    servers: Sequence[Any] = table.servers or ((USUAL[table.kind],) if table.kind in USUAL else ("",))
+    if table.tls:
+        context = _context(table, file)
+        servers = [Secured(server, context) for server in servers]
     engine = KINDS[table.kind](special)
     return Scanner(table.name, Offline(engine) if offline else engine, servers, terms)

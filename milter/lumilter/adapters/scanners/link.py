@@ -11,10 +11,10 @@ import io
 import select
 import socket
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lumilter.adapters.connecting import connected, seconds_left
-from lumilter.adapters.peer import Address, printable
+from lumilter.adapters.peer import Address, Secured, printable
 from lumilter.adapters.scanners.contract import ScanError
 
 if TYPE_CHECKING:
@@ -29,7 +29,11 @@ class Link:
 
     def __init__(self, address: Address, deadline: float) -> None:
         self._deadline = deadline
-        self.sock = connected(address, deadline)
+        self.sock: Any = connected(address, deadline)
+        if isinstance(address, Secured):
+            from lumilter.adapters.tls import secured
+
+            self.sock = secured(self.sock, address, deadline)
         self.reader = io.BufferedReader(_Raw(self))
 
     def __enter__(self) -> Link:
@@ -51,18 +55,18 @@ class Link:
 
     def sendall(self, data: bytes | memoryview) -> None:
         """Send all of it."""
-        self.sock.settimeout(self.left())
-        self.sock.sendall(data)
+        left = memoryview(data)
+        while left:
+            self.sock.settimeout(self.left())
+            left = left[self.sock.send(left) :]
 
     def deliver(self, chunks: Iterable[bytes | memoryview]) -> bool:
         """Send one chunk after the other; False, once the other side has answered or stopped to listen.
 
         Of an iterator, what was not sent is still in it then, unless the connection is gone.
         """
-        ready = select.poll()
-        ready.register(self.sock, select.POLLIN)
         left = iter(chunks)
-        while not ready.poll(0):
+        while not self._answers():
             chunk = next(left, None)
             if chunk is None:
                 return True
@@ -71,6 +75,14 @@ class Link:
             except (BrokenPipeError, ConnectionResetError):
                 return False
         return False
+
+    def _answers(self) -> bool:
+        """Whether there is something to read, or the end."""
+        if not isinstance(self.sock, socket.socket):
+            return bool(self.sock.answers())
+        ready = select.poll()
+        ready.register(self.sock, select.POLLIN)
+        return bool(ready.poll(0))
 
     def end(self) -> None:
         """Nothing more will be sent."""
@@ -135,4 +147,4 @@ class _Raw(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         self._link.sock.settimeout(self._link.left())
-        return self._link.sock.recv_into(buffer)
+        return int(self._link.sock.recv_into(buffer))

@@ -42,9 +42,11 @@ class Spamd:
         head = b"SYMBOLS SPAMC/1.5\r\n"
         if self._user:
             head += b"User: " + header_value(self._user) + b"\r\n"
-        head += b"Content-length: %d\r\n\r\n" % (len(trace) + sample.size)
+        last = next((piece for piece in reversed(sample.pieces) if piece), b"\n")
+        end = b"" if last[-1:] == b"\n" else b"\r\n"  # it waits for the end of a line, and TLS has no other one
+        head += b"Content-length: %d\r\n\r\n" % (len(trace) + sample.size + len(end))
         with Link(server, deadline) as link:
-            link.deliver((head + trace, *sample.chunks()))
+            link.deliver((head + trace, *sample.chunks(), end))
             link.end()
             status = link.line()
             found = _STATUS.fullmatch(status)

@@ -19,6 +19,7 @@ ANTIVIRUS = ("clamd", "icap", "ctasd", "command")
 """Kinds that find viruses."""
 _ONLY = {
     "servers": tuple(kind for kind in KINDS if kind != "command"),
+    "tls": ("icap", "spamd", "rspamd", "cloudmark", "ctasd"),
     "service": ("icap",),
     "method": ("icap",),
     "user": ("spamd",),
@@ -92,6 +93,23 @@ class Scanner:
         [],
         example=["unix:/run/clamav/clamd.ctl"],
     )
+    tls: bool = key(
+        BOOLEAN,
+        "Speak TLS with the servers, and check their certificates and names: icap (ICAPS, usually on port 11344), "
+        "spamd (--ssl), rspamd, cloudmark, ctasd.",
+        False,
+    )
+    ca_file: str = key(
+        TEXT,
+        "Certificates that the servers' are checked with; empty is the system's.",
+        "",
+        example="/etc/lumilter/scanners-ca.pem",
+        path=True,
+    )
+    certificate: str = key(
+        TEXT, "Our certificate, if the servers want one.", "", example="/etc/lumilter/scanners.pem", path=True
+    )
+    private_key: str = key(TEXT, "Its private key.", "", example="/etc/lumilter/scanners.key", path=True)
     timeout: float = key(seconds(0.01), "Seconds that one try may take.", 10)
     retries: int = key(
         integer(0, 10),
@@ -206,6 +224,11 @@ def check(scanners: Sequence[Scanner], antivirus: Antivirus, engines: Engines, s
         for kind, name in (("command", "command"), ("icap", "service")):
             if scanner.kind == kind and not getattr(scanner, name):
                 raise source.error(at, f'[[scanner]] {scanner.name}: the kind "{kind}" needs the key "{name}"')
+        if scanner.tls and any(server.family == "unix" for server in scanner.servers):
+            raise source.error((*at, "tls"), "[[scanner]] tls: the name of a Unix socket is in no certificate")
+        for name in ("ca_file", "certificate", "private_key"):
+            if getattr(scanner, name) and not scanner.tls:
+                raise source.error((*at, name), f"[[scanner]] {name}: without tls = true it would mean nothing")
         for name, of in _ONLY.items():
             if scanner.kind not in of and getattr(scanner, name) != getattr(default, name):
                 raise source.error((*at, name), f'[[scanner]] {name}: the kind "{scanner.kind}" knows no such key')

@@ -46,8 +46,7 @@ class LateResolver:
 
     def lookup(self, name: str, rtype: str = "A", *, server: str | None = None, deadline: float) -> list[Record]:
         """See Lookup and dns.Resolver."""
-        if self._made is None:
-            self._make()
+        self.load()
         assert self._made is not None
         return self._made.lookup(name, rtype, server=server, deadline=deadline)
 
@@ -59,7 +58,10 @@ class LateResolver:
         """Forget every answer; how many there were."""
         return self._made.flush() if self._made else 0
 
-    def _make(self) -> None:
+    def load(self) -> None:
+        """Make it, for which the first lookup would wait else."""
+        if self._made is not None:
+            return
         with self._lock:
             if self._made is None:
                 from lumilter.adapters.dns import Resolver

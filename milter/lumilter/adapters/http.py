@@ -115,6 +115,10 @@ class WebClient:
         proxy = self._proxy_for(request)
         return self._sender(request.tls, proxy).send(request, until)
 
+    def load(self) -> None:
+        """Make what sends ordinary requests, for which the first one would wait else."""
+        self._sender(Tls(), self.settings.proxy)
+
     def close(self) -> None:
         """See Web."""
         with self._lock:

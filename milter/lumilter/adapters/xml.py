@@ -32,6 +32,11 @@ def _etree() -> Any:
     return etree
 
 
+def load() -> None:
+    """Import lxml, for which the first document would wait else."""
+    _etree()
+
+
 def parse(text: bytes, keep_blanks: bool = False) -> XmlDocument:
     """Raises XmlError. keep_blanks: white space between elements becomes nodes."""
     if len(text) > MAX_SIZE:

@@ -40,6 +40,7 @@ from lumilter.daemon.record import Recorder
 from lumilter.daemon.setup import adjust, setup_of
 from lumilter.daemon.shared_state import open_state, sweep
 from lumilter.daemon.trace import Tracer
+from lumilter.daemon.warming import warm
 from lumilter.daemon.wires import make_wire
 from lumilter.errors import ConfigError, ScriptError
 from lumilter.loop import Loop
@@ -83,6 +84,7 @@ class Worker:
             observe = observers.in_order(self._meter.observe, self._tracer.observe, self._recorder.observe)
             state = open_state(self._config, self._directory)
             self._engine = Engine(setup_of(self._config, observe=observe, state=state), self._loop)
+            warm(self._engine.setup.services, self._engine.host.state.sources.values())
             settings = self._engine.setup.services.settings
             assert isinstance(settings, LiveSettings)
             self._settings = settings

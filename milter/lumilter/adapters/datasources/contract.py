@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lumilter.errors import LookupFailed
 
@@ -206,4 +206,13 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Give up its connections."""
+        ...
+
+
+@runtime_checkable
+class Loads(Protocol):
+    """A driver of a library that takes its time to import."""
+
+    def load(self) -> None:
+        """Import it, and connect to nothing. What fails is told by the first query."""
         ...

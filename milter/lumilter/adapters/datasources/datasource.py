@@ -22,6 +22,7 @@ from lumilter.adapters.datasources.contract import (
     Cut,
     DatasourceError,
     Driver,
+    Loads,
     Lost,
     Request,
     Silent,
@@ -75,6 +76,12 @@ class Datasource:
         self._lock = threading.Lock()
         self._turn = 0
         self._pending: dict[Hashable, list[Future[Answer]]] = {}
+
+    def load(self) -> None:
+        """Import what the drivers need."""
+        for place in self.places:
+            if isinstance(place.driver, Loads):
+                place.driver.load()
 
     def cached(self, request: Request) -> Answer | None:
         """The answer, if it is known."""

@@ -8,6 +8,8 @@ Source: manual, "ds_core" (LDAP); RFC 4511.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import math
 import socket
 import threading
@@ -65,6 +67,11 @@ class LdapDriver:
             if secret:
                 raise type(error)(cleaned(str(error), [secret])) from None
             raise
+
+    def load(self) -> None:
+        """See contract.Loads."""
+        with contextlib.suppress(ImportError):
+            importlib.import_module("ldap3")
 
     def close(self) -> None:
         """See contract.Driver."""

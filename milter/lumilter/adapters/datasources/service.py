@@ -48,6 +48,11 @@ class Datasources:
             self.max_rows[each.name] = each.options.max_rows
             self._by_name[each.name] = _made(each, alarm, offline, None if offline else opener)
 
+    def load(self) -> None:
+        """Import what the drivers need, for which the first queries would wait else."""
+        for each in self._by_name.values():
+            each.load()
+
     def cached(self, name: str, request: Request) -> Answer | None:
         """An answer that is known already; None where it is not, or nobody knows the name."""
         found = self._by_name.get(name)

@@ -8,6 +8,7 @@ Source: manual, msys.db.query; SQLAlchemy 2.0; PEP 249.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any
@@ -64,6 +65,11 @@ class SqlDriver:
         if problem is not None:
             raise problem
         return answer
+
+    def load(self) -> None:
+        """See contract.Loads."""
+        with contextlib.suppress(Unreachable):
+            self._made()
 
     def close(self) -> None:
         """See contract.Driver."""

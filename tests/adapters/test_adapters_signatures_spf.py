@@ -21,10 +21,10 @@ CLIENT = "192.0.2.10"
 
 def judged(
     names: Mapping[str, Any] | Lookup, sender: str = "ann@example.org", client: str = CLIENT, helo: str =
-    "mx.example.org", rule: str = "", seconds: float = 20,
+    "mx.example.org", rule: str = "", seconds: float = 20, scope: str = "",
 ) -> SpfResult:  # fmt: skip
     resolver = Zone(names) if isinstance(names, Mapping) else names
-    return check(client, sender, helo, "mx.example.com", rule, resolver, time.monotonic() + seconds)
+    return check(client, sender, helo, "mx.example.com", rule, resolver, time.monotonic() + seconds, scope)
 
 
 def policy(text: str, **more: Any) -> dict[str, Any]:
@@ -182,3 +182,36 @@ def test_what_a_client_says_can_not_break_out() -> None:
     assert "\r" not in text
     assert all(line.startswith("\t") for line in text.split("\n")[1:])
     assert authres.SPFAuthenticationResult(result=found.result).result in RESULTS
+
+
+@pytest.mark.parametrize(
+    ("records", "mfrom", "pra"),
+    [
+        (["v=spf1 +all"], "pass", "pass"),
+        (["spf2.0/pra -all"], "none", "fail"),
+        (["spf2.0/mfrom,pra ~all"], "softfail", "softfail"),
+        (["spf2.0/pra +all", "v=spf1 -all"], "fail", "pass"),
+        (["spf2.0/mfrom +all", "spf2.0/pra ?all", "v=spf1 -all"], "pass", "neutral"),
+        (["SPF2.0/PRA +all"], "none", "pass"),
+        (["spf2.0/pra -all", "spf2.0/mfrom,pra +all"], "pass", "permerror"),
+        (["spf2.0/pra moo"], "none", "permerror"),
+        (["spf2.0/pra"], "none", "neutral"),
+        (["spf2.0/prax -all", "spf2.1/pra -all", "spf2.0/pra; -all"], "none", "none"),
+        (["spf2.0/pra include:b.example -all"], "none", "pass"),
+        ([], "none", "none"),
+    ],
+)
+def test_sender_id(records: list[str], mfrom: str, pra: str) -> None:
+    """RFC 4406 4.4: a policy of the scope that is asked about comes before one of SPF, in what it includes too."""
+    own = {"TXT": records} if records else {"A": [CLIENT]}
+    names = {"example.org": own, "b.example": {"TXT": ["v=spf1 -all", "spf2.0/pra ip4:192.0.2.10 -all"]}}
+    assert judged(names, scope="mfrom").result == mfrom
+    assert judged(names, scope="pra").result == pra
+    if not any(record.lower().startswith("v=spf1") for record in records):
+        assert judged(names).result == "none"
+
+
+def test_sender_id_does_not_fall_for_names() -> None:
+    assert judged({}, "ann@" + "a" * 64 + ".example", scope="pra").result == "none"
+    assert judged({}, "ann@gone.example", scope="pra").nxdomain
+    assert judged({"example.org": {"TXT": ["spf2.0/pra include:example.org -all"]}}, scope="pra").result == "permerror"

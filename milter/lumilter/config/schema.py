@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from lumilter.config.address import SocketAddress
 from lumilter.config.declare import table, tables
-from lumilter.config.sections.authentication import Authentication, Spf
+from lumilter.config.sections.authentication import Authentication, SenderId, Spf
 from lumilter.config.sections.daemon import Limits, Milter, Workers
 from lumilter.config.sections.datasources import Datasource
 from lumilter.config.sections.files import Files
@@ -47,6 +47,7 @@ class Config:
     domainkeys: DomainKeys = table(DomainKeys)
     files: Files = table(Files)
     spf: Spf = table(Spf)
+    senderid: SenderId = table(SenderId)
     authentication: Authentication = table(Authentication)
     log: Log = table(Log)
     control: Control = table(Control)

@@ -13,13 +13,14 @@ from lumilter.adapters.signatures.errors import KeyUnreadable
 from lumilter.adapters.signatures.scopes import Scope, Scopes
 from lumilter.adapters.signatures.service import Signatures
 from lumilter.config import Config
+from lumilter.config.sections.authentication import SenderId
 from lumilter.config.sections.signatures import DkDomain
 from lumilter.config.sections.signatures import DomainKeys as Table
 from lumilter.errors import ConfigError
 from lumilter.session.checking import Checking
 
 if TYPE_CHECKING:
-    from lumilter.adapters.signatures.authentication import Methods
+    from lumilter.adapters.signatures.authentication import Methods, SenderIdRules
     from lumilter.adapters.signatures.domainkeys_options import DomainKeysSigning
     from lumilter.adapters.signatures.options import Signing
     from lumilter.adapters.signatures.verification import Rules
@@ -91,7 +92,8 @@ def signatures_of(config: Config, offline: bool = False) -> Signatures:
             own = SpfRules(
                 spf.default_rule, spf.add_headers, spf.add_authentication_results, spf.context_variable, texts
             )
-        return Methods(ident, own, checks.dkim, checks.dmarc, checks.domainkeys, checks.timeout)
+        both = _sender_id(config.senderid) if config.senderid.enabled else None
+        return Methods(ident, own, checks.dkim, checks.dmarc, checks.domainkeys, checks.timeout, both)
 
     old = bool(config.domainkeys.key or config.domainkeys.selector or config.dk_domains)
     made = Signatures(
@@ -110,10 +112,25 @@ def signatures_of(config: Config, offline: bool = False) -> Signatures:
 def checking_of(config: Config) -> Checking:
     """What sessions have checked, and when."""
     spf, checks = config.spf, config.authentication
-    sender = spf.enabled or checks.dmarc
+    sender = spf.enabled or checks.dmarc or config.senderid.enabled
     if not sender and not checks.dkim and not checks.domainkeys:
         return Checking()
     return Checking(("rcpt" if spf.delay_check else "mail") if sender else "", True, checks.unless)
+
+
+def _sender_id(table: SenderId) -> SenderIdRules:
+    """What Sender ID is told."""
+    from lumilter.adapters.signatures.authentication import SenderIdRules, SpfRules
+
+    texts = {
+        "fail": table.fail_fallback_string,
+        "softfail": table.softfail_fallback_string,
+        "nxdomain": table.nxdomain_override_string,
+    }
+    mail = SpfRules(
+        table.default_rule, table.add_headers, table.add_authentication_results, table.context_variable, texts
+    )
+    return SenderIdRules(mail, table.default_pra_rule, table.context_pra_variable)
 
 
 def _domainkeys(config: Config) -> DomainKeysSigning:

@@ -39,6 +39,7 @@ def perform(host: Host, request: Check, answer: Callable[[Checked], None]) -> No
             request.found,
             request.authors,
             request.responsible,
+            request.purported,
             services.resolver,
         )
         fields = tuple(Header(name, value) for name, value in found.fields)

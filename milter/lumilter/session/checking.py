@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from lumilter.session.address import addresses
 from lumilter.session.headers import Header, HeaderList
 from lumilter.session.message import Message
+from lumilter.session.purported import purported
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Checking:
 class Check:
     """Ask who mail is from. content: the message, None before there is one. found: what was found out before.
 
-    authors: the domains in From. responsible: the address in Sender, else in From.
+    authors: the domains in From. responsible: the address in Sender, else in From. purported: see there.
     """
 
     client: str
@@ -43,6 +44,7 @@ class Check:
     found: object = None
     authors: tuple[str, ...] = ()
     responsible: str = ""
+    purported: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def responsible(headers: HeaderList) -> str:
 def about(content: Message, client: str, helo: str, sender: str, found: object) -> Check:
     """The question about a message."""
     authors = tuple(domain for text in content.headers.undecoded("From") for domain in addresses(text, "domain"))
-    return Check(client, helo, sender, content, found, authors, responsible(content.headers))
+    headers = content.headers
+    return Check(client, helo, sender, content, found, authors, responsible(headers), purported(headers))
 
 
 def checked(question: Check, mess: dict[str, str]) -> Generator[Check, object, object]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.signatures import dmarc, domainkeys, results, sender_policy, verification
@@ -34,6 +34,15 @@ class SpfRules:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderIdRules:
+    """As the module senderid has them. mail: for the envelope's sender; its switches are for the other one too."""
+
+    mail: SpfRules
+    pra_rule: str = "?all"
+    pra_variable: str = "senderid_pra_status"
+
+
+@dataclass(frozen=True, slots=True)
 class Methods:
     """What is checked. ident: our name in Authentication-Results. timeout: seconds for SPF, and for all of a
     message.
@@ -45,6 +54,7 @@ class Methods:
     dmarc: bool = False
     domainkeys: bool = False
     timeout: float = 20.0
+    senderid: SenderIdRules | None = None
 
 
 @dataclass(slots=True)
@@ -63,17 +73,25 @@ def check_sender(methods: Methods, client: str, helo: str, sender: str, resolver
         ipaddress.ip_address(client)
     except ValueError:
         return Found()
-    rules = methods.spf or SpfRules()
     until = time.monotonic() + methods.timeout
-    result = sender_policy.check(client, sender, helo, methods.ident, rules.default_rule, resolver, until)
-    if methods.spf is None:
-        return Found(found=result)
+
+    def judged(rules: SpfRules, scope: str = "") -> SpfResult:
+        return sender_policy.check(client, sender, helo, methods.ident, rules.default_rule, resolver, until, scope)
+
+    result = judged(methods.spf or SpfRules())
+    made = Found(found=result)
+    if methods.spf is not None:
+        made.variables.update(_told(methods.spf, result))
+    if methods.senderid is not None:
+        made.variables.update(_told(methods.senderid.mail, judged(methods.senderid.mail, "mfrom")))
+    return made
+
+
+def _told(rules: SpfRules, result: SpfResult) -> dict[str, str]:
+    """The variables of a result."""
     text = rules.texts.get("nxdomain", "") if result.nxdomain else result.explanation
     text = text or rules.texts.get(result.result, "")
-    variables = {rules.variable: result.result}
-    if text:
-        variables[f"{rules.variable}_text"] = text
-    return Found(variables, result)
+    return {rules.variable: result.result, **({f"{rules.variable}_text": text} if text else {})}
 
 
 def check_message(
@@ -85,9 +103,10 @@ def check_message(
     responsible: str,
     resolver: Lookup,
     rules: Rules,
+    purported: tuple[str, str] = ("", ""),
 ) -> Found:
     """The rest. fields: folded with LF or CRLF. authors: domains in From. responsible: the address in Sender or
-    From.
+    From. purported: the field and the address of Sender ID's.
     """
     content = Content.of(fields, body)
     until = time.monotonic() + methods.timeout
@@ -99,6 +118,14 @@ def check_message(
             made.fields.append((b"Received-SPF", b" " + sender_policy.received_spf(spf).encode("ascii")))
         if methods.spf.add_results:
             parts.append(results.of_spf(spf))
+    if spf is not None and methods.senderid is not None:
+        own = methods.senderid
+        by_field = _purported(own, purported[1], spf, resolver, until)
+        made.variables[own.pra_variable] = by_field.result
+        if own.mail.add_headers and purported[1]:
+            made.fields.append((b"Received-SPF", b" " + sender_policy.received_spf(by_field).encode("ascii")))
+        if own.mail.add_results:
+            parts.append(results.of_sender_id(by_field.result, *purported))
     if methods.dkim or methods.dmarc:
         verified = verification.verify(content, resolver, rules, until)
         if methods.dkim:
@@ -122,3 +149,11 @@ def check_message(
         made.fields.insert(0, (results.NAME, results.value(methods.ident, parts)))
     made.fields = [(name, value.replace(b"\r\n", b"\n")) for name, value in made.fields]
     return made
+
+
+def _purported(rules: SenderIdRules, address: str, spf: SpfResult, resolver: Lookup, until: float) -> SpfResult:
+    """Whether the client may send for the address that the message's fields name (RFC 4406, RFC 4407)."""
+    if not address:
+        return SpfResult("permerror", problem="no purported responsible address")
+    found = sender_policy.check(spf.client, address, spf.helo, spf.receiver, rules.pra_rule, resolver, until, "pra")
+    return replace(found, identity="pra")

@@ -64,6 +64,15 @@ def of_spf(found: SpfResult) -> Any:
     return authres.SPFAuthenticationResult(result=found.result, smtp_mailfrom=sender)
 
 
+def of_sender_id(result: str, name: str, address: str) -> Any:
+    """Sender ID's part. name: the field that has the address."""
+    import authres
+
+    shown = _safe(address, address=True) or _safe(address.rpartition("@")[2])
+    where = {f"header_{name.replace('-', '_')}": shown} if name and shown else {}
+    return authres.SenderIDAuthenticationResult(result=result, **where)
+
+
 def of_dkim(signatures: Iterable[Signature]) -> list[Any]:
     """A part for each signature that was looked at; one that says "none" without any."""
     import authres

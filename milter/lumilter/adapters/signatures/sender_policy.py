@@ -8,6 +8,7 @@ an MX.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ log = logging.getLogger("lumilter.signatures")
 
 MAX_RECORD = 8192
 """Bytes of a policy; what is longer is not looked at (RFC 7208 3.4 wants 450)."""
+_SCOPED = re.compile(rb"spf2\.0/([a-z,]+)(?= |$)", re.IGNORECASE)
 RESULTS = ("pass", "fail", "softfail", "neutral", "none", "temperror", "permerror")
 
 
@@ -45,15 +47,24 @@ class SpfResult:
 
 
 def check(
-    client: str, sender: str, helo: str, receiver: str, default_rule: str, resolver: Lookup, deadline: float
+    client: str,
+    sender: str,
+    helo: str,
+    receiver: str,
+    default_rule: str,
+    resolver: Lookup,
+    deadline: float,
+    scope: str = "",
 ) -> SpfResult:
     """Who may send for the domain of a sender. client: an IP address. default_rule: for a domain without a policy.
 
-    sender: without angle brackets; "" is judged by HELO.
+    sender: without angle brackets; "" is judged by HELO. scope: "mfrom" or "pra" of Sender ID, whose own policies come
+    before those of SPF (RFC 4406 4.4); "" is SPF.
     """
     import spf
 
     asked = _query_class()(resolver, deadline, client, sender, helo, receiver)
+    asked.scope = scope.encode()
     try:
         result, _, text = asked.check()
         if result == "none" and default_rule and not asked.nxdomain:
@@ -130,8 +141,23 @@ def _query_class() -> Any:
             def __init__(self, resolver: Lookup, deadline: float, client: str, sender: str, helo: str, receiver: str):
                 self._resolver, self._deadline = resolver, deadline
                 self.nxdomain = False
+                self.scope = b""
                 self._first = True
                 super().__init__(client, sender, helo, receiver=receiver, strict=True)
+
+            def dns_spf(self, domain: str) -> str | None:
+                if self.scope and all(0 < len(label) < 64 for label in domain.split(".")):
+                    found = self.dns_txt(domain)
+                    own = [
+                        text
+                        for text in found
+                        if (of := _SCOPED.match(text)) and self.scope in of[1].lower().split(b",")
+                    ]
+                    if len(own) > 1:
+                        raise spf.PermError(f"Two or more spf2.0 records of the scope {self.scope.decode()} found.")
+                    if own or not found:
+                        return "v=spf1" + spf.to_ascii(_SCOPED.sub(b"", own[0])) if own else None
+                return super().dns_spf(domain)  # type: ignore[no-any-return]
 
             def dns(self, name: Any, qtype: str, cnames: Any = None, ignore_void: bool = False) -> list[Any]:
                 name = str(name).rstrip(".").lower()

@@ -130,6 +130,7 @@ class Signatures:
         found: Any,
         authors: Sequence[str],
         responsible: str,
+        purported: tuple[str, str],
         resolver: Lookup,
     ) -> Found:
         """Do what is configured about a sender (message None), or about the message; see authentication."""
@@ -140,7 +141,9 @@ class Signatures:
         if message is None:
             return authentication.check_sender(methods, client, helo, sender, resolver)
         fields, body = message
-        return authentication.check_message(methods, fields, body, found, authors, responsible, resolver, self.rules)
+        return authentication.check_message(
+            methods, fields, body, found, authors, responsible, resolver, self.rules, purported
+        )
 
     # --- signing -----------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""[spf] and [authentication]: what is checked of all mail before scripts see it."""
+"""[spf], [senderid] and [authentication]: what is checked of all mail before scripts see it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,32 @@ class Spf:
         TEXT, "The text where the sender's domain does not exist.", "Could not resolve sender's domain"
     )
     temperror_override_string: str = key(TEXT, "The text where DNS did not answer.", "Temporary SPF failure")
+
+
+@dataclass(frozen=True, slots=True)
+class SenderId:
+    """Sender ID (RFC 4406), as Momentum's module senderid: SPF for the sender in the envelope and for the one that the
+    message's fields name, by policies of its own (spf2.0) where a domain has them. Hardly anybody has any more."""
+
+    enabled: bool = key(BOOLEAN, "Check it.", False)
+    context_variable: str = key(
+        TEXT, 'The message context variable with the result for the envelope; "_text" as in [spf].', "senderid_status"
+    )
+    context_pra_variable: str = key(
+        TEXT,
+        "The one with the result for the address in Resent-Sender, Resent-From, Sender or From (RFC 4407); permerror "
+        "where a message has none.",
+        "senderid_pra_status",
+    )
+    default_rule: str = key(TEXT, 'The policy of domains that have none; empty gives "none".', "?all")
+    default_pra_rule: str = key(TEXT, "The same for the address in the message.", "?all")
+    add_headers: bool = key(BOOLEAN, "Put Received-SPF for the address in the message into it.", True)
+    add_authentication_results: bool = key(BOOLEAN, "Put that result into Authentication-Results.", True)
+    fail_fallback_string: str = key(TEXT, "The text of a fail without one of the domain's.", "SPF validation failure")
+    softfail_fallback_string: str = key(TEXT, "The text of a softfail.", "SPF validation soft failure")
+    nxdomain_override_string: str = key(
+        TEXT, "The text where the sender's domain does not exist.", "Could not resolve sender's domain"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,33 @@ def test_a_slot_that_moves_takes_its_counts_along(tmp_path: Path) -> None:
         store.close()
 
 
+def test_while_a_slot_moves_nothing_is_counted_twice_or_in_two_places(tmp_path: Path) -> None:
+    near, far = CLIENTS[0], bytes([10, 9, 8, 7])
+    with RedisCluster(tmp_path) as cluster:
+        store = SharedStore(cluster.server(timeout=10))
+        for client in (near, far, near):
+            store.series.add(SHARED, client, 1)
+        store.series.add(MANY[0], b"item", 1)
+        assert store.gauges.add(GAUGE, b"key", 1) == 1
+        slots = {key_slot(key) for key in set().union(*cluster.keys()) if b"{sessions}" not in key}
+        for slot in slots:
+            cluster.move(slot, (cluster.owner(slot) + 1) % 3, 1)  # one of its keys has gone; ASK leads to it
+        assert store.series.count(SHARED, near, 32, 0, 3) == 2
+        assert [store.series.count(SHARED, far, bits, 0, 3) for bits in (0, 8, 16, 24, 32)] == [3, 1, 1, 1, 1]
+        with pytest.raises(StateError, match="during rehashing of slot"):
+            store.series.add(SHARED, near, 1)
+        with pytest.raises(StateError, match="during rehashing of slot"):
+            store.gauges.add(GAUGE, b"key", 1)
+        assert store.series.add(MANY[0], b"item", 1) == {0: (2, 0, 0)}
+        assert store.series.add(MANY[0], b"new", 1) == {0: (1, 0, 0)}
+        for slot in slots:
+            cluster.move(slot, (cluster.owner(slot) + 1) % 3)
+        assert store.series.add(SHARED, near, 1)[0][0] == 4
+        assert store.gauges.add(GAUGE, b"key", 1) == 2
+        assert [store.series.count(MANY[0], item, 0, 0, 2) for item in (b"item", b"new")] == [2, 1]
+        store.close()
+
+
 def test_while_a_node_is_down_all_of_it_is_away_and_then_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with RedisCluster(tmp_path) as cluster:
         store = SharedStore(cluster.server(timeout=0.5))

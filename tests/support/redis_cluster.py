@@ -78,17 +78,20 @@ class RedisCluster:
         self._until(lambda: all(b"cluster_state:ok" in _raw(self._tell(node, "INFO")) for node in some))
         self._until(lambda: all(self._linked(node) for node in some))
 
-    def move(self, slot: int, to: int, half: bool = False) -> None:
-        """Have another node serve a slot, with all that is in it; half: stop when the keys are there."""
-        owner = next(n for n in range(_NODES) if _SLOTS * n // _NODES <= slot < _SLOTS * (n + 1) // _NODES)
-        source, target = self.nodes[owner], self.nodes[to]
+    def owner(self, slot: int) -> int:
+        """The number of the node that had a slot at first."""
+        return next(number for number in range(_NODES) if slot < _SLOTS * (number + 1) // _NODES)
+
+    def move(self, slot: int, to: int, most: int | None = None) -> None:
+        """Have another node serve a slot, with all that is in it; most: so many of its keys, and then wait."""
+        source, target = self.nodes[self.owner(slot)], self.nodes[to]
         ids = [self._tell(node, "MYID").decode() for node in (source, target)]
         self._tell(target, "SETSLOT", slot, "IMPORTING", ids[0])
         self._tell(source, "SETSLOT", slot, "MIGRATING", ids[1])
         with source.client() as client:
-            for key in client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 1000):
+            for key in sorted(self._tell(source, "GETKEYSINSLOT", slot, 1000))[:most]:
                 client.migrate("127.0.0.1", target.port, key, 0, 5000)
-        if not half:
+        if most is None:
             for node in (target, source):
                 self._tell(node, "SETSLOT", slot, "NODE", ids[1])
 

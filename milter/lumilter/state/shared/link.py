@@ -37,7 +37,7 @@ _TRY = 1.0
 @dataclass(frozen=True, slots=True)
 class _Operation:
     script: str
-    key: bytes
+    keys: Sequence[bytes]
     arguments: Sequence[Argument]
     done: Future[Any]
 
@@ -64,22 +64,22 @@ class Link:
         self._thread.start()
         self._looked.wait(server.timeout + 1)  # what comes first is to find it, if it is there
 
-    def submit(self, script: str, key: bytes, *arguments: Argument) -> Future[Any]:
-        """Have a script run; a StateError or its answer is in the future. key: its one key, with a hash tag."""
+    def submit(self, script: str, keys: Sequence[bytes], *arguments: Argument) -> Future[Any]:
+        """Have a script run; a StateError or its answer is in the future. keys: all with the same hash tag."""
         done: Future[Any] = Future()
         with self._ready:
             if self._problem or self._ending or len(self._queue) >= _WAITING:
                 problem = self._problem or ("it is left" if self._ending else "too much is waiting for it")
             else:
-                self._queue.append(_Operation(script, key, arguments, done))
+                self._queue.append(_Operation(script, keys, arguments, done))
                 self._ready.notify()
                 return done
         done.set_exception(StateError(f"{self.server}: {problem}"))
         return done
 
-    def ask(self, script: str, key: bytes, *arguments: Argument, read: Callable[[Any], T]) -> T:
+    def ask(self, script: str, keys: Sequence[bytes], *arguments: Argument, read: Callable[[Any], T]) -> T:
         """What `read` makes of a script's answer. Raises StateError."""
-        return self.wait(self.submit(script, key, *arguments), read)
+        return self.wait(self.submit(script, keys, *arguments), read)
 
     def wait(self, future: Future[Any], read: Callable[[Any], T]) -> T:
         """The same for what is in a future of `submit`. Raises StateError."""
@@ -175,7 +175,8 @@ class Link:
         return self._send(batch)
 
     def _send(self, batch: Sequence[_Operation]) -> list[Any]:
-        return sent(self._client, [("EVALSHA", self._sha(o.script), 1, o.key, *o.arguments) for o in batch])
+        commands = [("EVALSHA", self._sha(o.script), len(o.keys), *o.keys, *o.arguments) for o in batch]
+        return sent(self._client, commands)
 
     def _sha(self, script: str) -> str:
         found = self._shas.get(script)

@@ -38,7 +38,8 @@ class SharedGauges:
 
     def _ask(self, script: str, gauge: Gauge, key: bytes, *more: Argument) -> int:
         base = tagged(self._link, b"gauge", gauge.name.encode("utf-8", "surrogateescape"))
-        return self._link.ask(script, base, self._now(), int(gauge.ttl * 1e6), key, *more, read=int)
+        keys = [base + part for part in (b":v", b":t", b":l")]
+        return self._link.ask(script, keys, self._now(), int(gauge.ttl * 1e6), key, *more, read=int)
 
 
 class SharedCounters:
@@ -46,27 +47,27 @@ class SharedCounters:
 
     def __init__(self, link: Link, now: Now) -> None:
         self._link, self._now = link, now
-        self._base = b"%s:{counters}" % link.server.prefix.encode()
+        self._keys = [b"%s:{counters}" % link.server.prefix.encode()]
 
     def add(self, path: bytes, amount: int, relaxed: bool = False) -> int:
         """See contract.CounterStore."""
-        return self._link.ask(scripts.COUNTER_ADD, self._base, self._now(), path, amount, int(relaxed), read=int)
+        return self._link.ask(scripts.COUNTER_ADD, self._keys, self._now(), path, amount, int(relaxed), read=int)
 
     def read(self, path: bytes) -> int:
         """See contract.CounterStore."""
-        return self._link.ask(scripts.COUNTER_READ, self._base, self._now(), path, read=int)
+        return self._link.ask(scripts.COUNTER_READ, self._keys, self._now(), path, read=int)
 
     def reset(self, path: bytes) -> None:
         """See contract.CounterStore."""
-        self._link.ask(scripts.COUNTER_RESET, self._base, self._now(), path, read=int)
+        self._link.ask(scripts.COUNTER_RESET, self._keys, self._now(), path, read=int)
 
     def unlink(self, path: bytes) -> bool:
         """See contract.CounterStore."""
-        return self._link.ask(scripts.COUNTER_UNLINK, self._base, "", path, read=int) == 1
+        return self._link.ask(scripts.COUNTER_UNLINK, self._keys, "", path, read=int) == 1
 
     def all(self) -> list[Counted]:
         """See contract.CounterStore."""
-        return self._link.ask(scripts.COUNTER_ALL, self._base, read=_counted)
+        return self._link.ask(scripts.COUNTER_ALL, self._keys, read=_counted)
 
 
 def _counted(answer: Any) -> list[Counted]:
@@ -87,7 +88,7 @@ class SharedLocks:
 
     def acquire(self, name: bytes, owner: bytes, lease: float) -> bool:
         """See contract.LockStore."""
-        taken = self._link.ask(scripts.ACQUIRE, self._base(name), self._now(), owner, int(lease * 1e6), read=int) == 1
+        taken = self._link.ask(scripts.ACQUIRE, self._keys(name), self._now(), owner, int(lease * 1e6), read=int) == 1
         if taken:
             with self._guard:
                 self._held.setdefault(owner, set()).add(name)
@@ -100,17 +101,17 @@ class SharedLocks:
             names.discard(name)
             if not names:
                 self._held.pop(owner, None)
-        return self._link.ask(scripts.RELEASE, self._base(name), self._now(), owner, read=int) == 1
+        return self._link.ask(scripts.RELEASE, self._keys(name), self._now(), owner, read=int) == 1
 
     def release_all(self, owner: bytes) -> None:
         """See contract.LockStore."""
         with self._guard:
             names = self._held.pop(owner, set())
         for name in names:
-            self._link.submit(scripts.RELEASE, self._base(name), self._now(), owner)
+            self._link.submit(scripts.RELEASE, self._keys(name), self._now(), owner)
 
-    def _base(self, name: bytes) -> bytes:
-        return tagged(self._link, b"lock", name)
+    def _keys(self, name: bytes) -> list[bytes]:
+        return [tagged(self._link, b"lock", name)]
 
 
 def tagged(link: Link, kind: bytes, name: bytes) -> bytes:

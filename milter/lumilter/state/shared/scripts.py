@@ -1,6 +1,8 @@
 """What Redis is asked to do, in its own Lua: one script an operation, so each is atomic and one round trip.
 
-The law: every key of a call has the hash tag of KEYS[1], so that a cluster runs it on one node. Time is the server's
+The law: every key that a script touches is among its KEYS, and all have one hash tag, so that a cluster runs it on the
+node that has them all, or says that it has only some while the slot is moved. The one exception are open sessions: of a
+process that died, only the server knows under which keys it had any. Time is the server's
 (the one clock that all machines share) unless the first argument is one. Redis frees what has expired by itself.
 
 Windows are text: the newest stretch, then the counts from there back, with spaces between. Numbers are written with
@@ -10,7 +12,7 @@ Windows are text: the newest stretch, then the counts from there back, with spac
 from __future__ import annotations
 
 _COMMON = """
-local base, given = KEYS[1], ARGV[1]
+local given = ARGV[1]
 local LIMIT = 9007199254740991
 local function micros()
   if given ~= '' then return tonumber(given) end
@@ -49,13 +51,13 @@ local function written(newest, counts)
   return table.concat(words, ' ')
 end
 local function get(key, field)
-  if field == '' then return redis.call('GET', base .. key) end
-  return redis.call('HGET', base .. key, field)
+  if field == '' then return redis.call('GET', key) end
+  return redis.call('HGET', key, field)
 end
 local function put(key, field, newest, counts)
-  if field == '' then redis.call('SET', base .. key, written(newest, counts))
-  else redis.call('HSET', base .. key, field, written(newest, counts)) end
-  if given == '' then redis.call('EXPIREAT', base .. key, text((newest + windows) * interval)) end
+  if field == '' then redis.call('SET', key, written(newest, counts))
+  else redis.call('HSET', key, field, written(newest, counts)) end
+  if given == '' then redis.call('EXPIREAT', key, text((newest + windows) * interval)) end
 end
 """
 )
@@ -63,10 +65,10 @@ end
 ADD = (
     _WINDOWS
     + """
--- 4: amount; then a key and a field for each level. Gives the windows of each, the running one first.
+-- A key for each level; 4: amount; then a field for each. Gives the windows of each, the running one first.
 local amount, answer = tonumber(ARGV[4]), {}
-for i = 5, #ARGV, 2 do
-  local key, field = ARGV[i], ARGV[i + 1]
+for i, key in ipairs(KEYS) do
+  local field = ARGV[4 + i]
   local newest, counts = read(get(key, field))
   local back = newest - running
   if back < windows then
@@ -78,11 +80,11 @@ for i = 5, #ARGV, 2 do
   answer[#answer + 1] = table.concat(shown, ' ')
 end
 -- A busy network of many clients: those that have gone are forgotten little by little.
-local last = ARGV[#ARGV - 1]
-if ARGV[#ARGV] ~= '' and redis.call('HLEN', base .. last) > 512 then
-  local seen = redis.call('HRANDFIELD', base .. last, 4, 'WITHVALUES')
+local last = KEYS[#KEYS]
+if ARGV[#ARGV] ~= '' and redis.call('HLEN', last) > 512 then
+  local seen = redis.call('HRANDFIELD', last, 4, 'WITHVALUES')
   for i = 1, #seen, 2 do
-    if tonumber(seen[i + 1]:match('^%S+')) + windows <= running then redis.call('HDEL', base .. last, seen[i]) end
+    if tonumber(seen[i + 1]:match('^%S+')) + windows <= running then redis.call('HDEL', last, seen[i]) end
   end
 end
 return answer
@@ -92,7 +94,7 @@ return answer
 COUNT = (
     _WINDOWS
     + """
--- 4, 5: windows; 6: key; 7: field; 8: whether all fields of the key are meant, which then come one after the other.
+-- 4, 5: windows; 6: field; 7: whether all fields of the key are meant, which then come one after the other.
 local first, last = tonumber(ARGV[4]), tonumber(ARGV[5])
 local function total(raw)
   local newest, counts = read(raw)
@@ -100,8 +102,8 @@ local function total(raw)
   for i = math.max(first, 0) + back, math.min(last + back, windows - 1) do sum = sum + counts[i + 1] end
   return text(clamped(sum))
 end
-if ARGV[8] ~= 'all' then return total(get(ARGV[6], ARGV[7])) end
-local found = redis.call('HGETALL', base .. ARGV[6])
+if ARGV[7] ~= 'all' then return total(get(KEYS[1], ARGV[6])) end
+local found = redis.call('HGETALL', KEYS[1])
 for i = 2, #found, 2 do found[i] = total(found[i]) end
 return found
 """
@@ -110,21 +112,22 @@ return found
 REMOVE = (
     _WINDOWS
     + """
--- A key and a field for each level, the item's own last.
-local own = get(ARGV[#ARGV - 1], ARGV[#ARGV])
+-- A key for each level, the item's own last; from 4 on a field for each.
+local own = get(KEYS[#KEYS], ARGV[#ARGV])
 if not own then return 0 end
 local newest, counts = read(own)
-if ARGV[#ARGV] == '' then redis.call('DEL', base .. ARGV[#ARGV - 1])
-else redis.call('HDEL', base .. ARGV[#ARGV - 1], ARGV[#ARGV]) end
-for i = 4, #ARGV - 2, 2 do
-  local raw = get(ARGV[i], ARGV[i + 1])
+if ARGV[#ARGV] == '' then redis.call('DEL', KEYS[#KEYS])
+else redis.call('HDEL', KEYS[#KEYS], ARGV[#ARGV]) end
+for i = 1, #KEYS - 1 do
+  local key, field = KEYS[i], ARGV[3 + i]
+  local raw = get(key, field)
   if raw then
     local theirs, above = read(raw)
     for j = 1, windows do
       local place = theirs - newest + j
       if place >= 1 and place <= windows then above[place] = clamped(above[place] - counts[j]) end
     end
-    put(ARGV[i], ARGV[i + 1], theirs, above)
+    put(key, field, theirs, above)
   end
 end
 return 1
@@ -134,8 +137,8 @@ return 1
 READ_ITEMS = (
     _WINDOWS
     + """
--- 4: key, 5: its kind. Gives fields and windows.
-local found = ARGV[5] == 'hash' and redis.call('HGETALL', base .. ARGV[4]) or { '', redis.call('GET', base .. ARGV[4]) }
+-- 4: the key's kind. Gives fields and windows.
+local found = ARGV[4] == 'hash' and redis.call('HGETALL', KEYS[1]) or { '', redis.call('GET', KEYS[1]) }
 local answer = {}
 for i = 1, #found, 2 do
   local newest, counts = read(found[i + 1])
@@ -150,7 +153,8 @@ return answer
 _GAUGE = (
     _COMMON
     + """
-local values, stamps, ttl, key = base .. ':v', base .. ':t', tonumber(ARGV[2]), ARGV[3]
+local values, stamps, latest = KEYS[1], KEYS[2], KEYS[3]
+local ttl, key = tonumber(ARGV[2]), ARGV[3]
 local now = micros()
 local function value()
   local stamp = redis.call('ZSCORE', stamps, key)
@@ -165,8 +169,8 @@ GAUGE_ADD = (
     + """
 local most = tonumber(ARGV[5])
 local new = clamped(value() + tonumber(ARGV[4]))
-local stamp = math.max(now, tonumber(redis.call('GET', base .. ':l') or 0) + 1)
-redis.call('SET', base .. ':l', text(stamp))
+local stamp = math.max(now, tonumber(redis.call('GET', latest) or 0) + 1)
+redis.call('SET', latest, text(stamp))
 redis.call('HSET', values, key, text(new))
 redis.call('ZADD', stamps, text(stamp), key)
 local over = redis.call('ZCARD', stamps) - most
@@ -177,7 +181,7 @@ for _, each in ipairs(old) do
   redis.call('ZREM', stamps, each)
 end
 if given == '' then
-  for _, name in ipairs({ values, stamps, base .. ':l' }) do redis.call('PEXPIRE', name, text(ttl / 1000 + 1)) end
+  for _, name in ipairs(KEYS) do redis.call('PEXPIRE', name, text(ttl / 1000 + 1)) end
 end
 return text(new)
 """
@@ -198,7 +202,7 @@ _COUNTER = (
     + """
 local path = ARGV[2]
 local function read()
-  local raw = redis.call('HGET', base, path)
+  local raw = redis.call('HGET', KEYS[1], path)
   if not raw then return nil end
   local value, since, relaxed = raw:match('(%S+) (%S+) (%S+)')
   return tonumber(value), since, relaxed
@@ -212,7 +216,7 @@ COUNTER_ADD = (
     + """
 local value, since, relaxed = read()
 value = clamped((value or 0) + tonumber(ARGV[3]))
-redis.call('HSET', base, path, text(value) .. ' ' .. (since or now) .. ' ' .. (relaxed or ARGV[4]))
+redis.call('HSET', KEYS[1], path, text(value) .. ' ' .. (since or now) .. ' ' .. (relaxed or ARGV[4]))
 return text(value)
 """
 )
@@ -223,7 +227,7 @@ COUNTER_RESET = (
     _COUNTER
     + """
 local _, _, relaxed = read()
-redis.call('HSET', base, path, '0 ' .. now .. ' ' .. (relaxed or '0'))
+redis.call('HSET', KEYS[1], path, '0 ' .. now .. ' ' .. (relaxed or '0'))
 return 1
 """
 )
@@ -235,7 +239,7 @@ _LOCK = (
     _COMMON
     + """
 local owner, now = ARGV[2], micros()
-local held = redis.call('HMGET', base, 'owner', 'end')
+local held = redis.call('HMGET', KEYS[1], 'owner', 'end')
 local free = not held[1] or tonumber(held[2]) <= now
 """
 )
@@ -244,8 +248,8 @@ ACQUIRE = (
     _LOCK
     + """
 if not free then return 0 end
-redis.call('HSET', base, 'owner', owner, 'end', text(now + tonumber(ARGV[3])))
-if given == '' then redis.call('PEXPIRE', base, text(tonumber(ARGV[3]) / 1000 + 1)) end
+redis.call('HSET', KEYS[1], 'owner', owner, 'end', text(now + tonumber(ARGV[3])))
+if given == '' then redis.call('PEXPIRE', KEYS[1], text(tonumber(ARGV[3]) / 1000 + 1)) end
 return 1
 """
 )
@@ -254,7 +258,7 @@ RELEASE = (
     _LOCK
     + """
 if held[1] ~= owner then return 0 end
-redis.call('DEL', base)
+redis.call('DEL', KEYS[1])
 return free and 0 or 1
 """
 )
@@ -262,7 +266,8 @@ return free and 0 or 1
 _SESSIONS = (
     _COMMON
     + """
-local now, alive = micros(), base .. ':alive'
+local now, alive = micros(), KEYS[1]
+local base = alive:sub(1, -#':alive' - 1)
 local function change(key, field, by)
   local count = redis.call('HINCRBY', base .. key, field, by)
   if count <= 0 then redis.call('HDEL', base .. key, field) end

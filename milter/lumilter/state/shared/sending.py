@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Command = Sequence[Any]
-"""Its words; the fourth is its key: EVALSHA, the script, 1, the key."""
+"""Its words; the fourth is its first key: EVALSHA, the script, how many keys, the keys."""
 _KEY = 3
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from lumilter.state.contract import Series, Standing, clamped
 from lumilter.state.keys import LEVELS, bounds, level_for
 from lumilter.state.shared import scripts
-from lumilter.state.shared.link import Argument, Link
+from lumilter.state.shared.link import Link
 
 Now = Any
 """Gives the first argument of a script: "" for the server's clock, or microseconds."""
@@ -32,10 +32,8 @@ class SharedSeries:
 
     def submit(self, series: Series, item: bytes, amount: int) -> Future[Any]:
         """An addition that is on its way."""
-        places = _places(series, item)
-        return self._link.submit(
-            scripts.ADD, self._base(series), self._now(), series.interval, series.windows, amount, *_flat(places)
-        )
+        keys, fields = self._places(series, item)
+        return self._link.submit(scripts.ADD, keys, self._now(), series.interval, series.windows, amount, *fields)
 
     def standing(self, series: Series, item: bytes, future: Future[Any]) -> Standing:
         """What an addition led to, once it is done. Raises StateError."""
@@ -47,23 +45,21 @@ class SharedSeries:
     def count(self, series: Series, item: bytes, bits: int, first: int, last: int) -> int:
         """See contract.SeriesStore."""
         head = (self._now(), series.interval, series.windows, first, last)
+        keys, fields = self._places(series, item)
         if series.kind == "string":
-            ((key, field),) = _places(series, item)
-            return self._link.ask(scripts.COUNT, self._base(series), *head, key, field, "one", read=int)
+            return self._link.ask(scripts.COUNT, keys, *head, *fields, "one", read=int)
         level = level_for(len(item), bits)
-        key, field = _places(series, item)[LEVELS[len(item)].index(level)]
+        at = LEVELS[len(item)].index(level)
         if level == bits:
-            return self._link.ask(scripts.COUNT, self._base(series), *head, key, field, "one", read=int)
+            return self._link.ask(scripts.COUNT, [keys[at]], *head, fields[at], "one", read=int)
         low, high = (bound[: level // 8] for bound in bounds(item, bits))
-        found = self._link.ask(scripts.COUNT, self._base(series), *head, key, "", "all", read=totals)
+        found = self._link.ask(scripts.COUNT, [keys[at]], *head, "", "all", read=totals)
         return clamped(sum(total for name, total in found if low <= name[1:] <= high))
 
     def remove(self, series: Series, item: bytes) -> None:
         """See contract.SeriesStore."""
-        self._link.ask(
-            scripts.REMOVE, self._base(series), self._now(), series.interval, series.windows,
-            *_flat(_places(series, item)), read=int,
-        )  # fmt: skip
+        keys, fields = self._places(series, item)
+        self._link.ask(scripts.REMOVE, keys, self._now(), series.interval, series.windows, *fields, read=int)
 
     def items(self, series: Series, item: bytes, bits: int) -> Iterator[tuple[bytes, Sequence[int]]]:
         """See contract.SeriesStore. Goes through all keys of the server."""
@@ -73,13 +69,21 @@ class SharedSeries:
         low, high = bounds(item, bits) if not is_string else (b"", b"")
         for key in self._link.scan(_literal(start) + b"*"):
             found = self._link.ask(
-                scripts.READ_ITEMS, base, self._now(), series.interval, series.windows, key[len(base) :],
+                scripts.READ_ITEMS, [key], self._now(), series.interval, series.windows,
                 "string" if is_string else "hash", read=_windows,
             )  # fmt: skip
             for name, counts in found:
                 own = key[len(start) :] if is_string else name[1:]
                 if is_string or low <= own <= high:
                     yield own, counts
+
+    def _places(self, series: Series, item: bytes) -> tuple[list[bytes], list[bytes]]:
+        """For each level the key and the field; a string has a key of its own, and no field."""
+        base = self._base(series)
+        if series.kind == "string":
+            return [base + b":s:" + item], [b""]
+        keys, fields = zip(*places(item), strict=True)
+        return [base + key for key in keys], [*fields]
 
     def _base(self, series: Series) -> bytes:
         name = repr((series.name, series.kind, series.interval, series.windows)).encode()
@@ -89,15 +93,8 @@ class SharedSeries:
         )
 
 
-def _places(series: Series, item: bytes) -> list[tuple[bytes, bytes]]:
-    """For each level the key, without what all begin with, and the field; a field is never empty."""
-    if series.kind == "string":
-        return [(b":s:" + item, b"")]
-    return places(item)
-
-
 def places(address: bytes) -> list[tuple[bytes, bytes]]:
-    """The same for an address."""
+    """For each level of an address the key, without what all begin with, and the field; a field is never empty."""
     levels = LEVELS[len(address)]
     return [
         (b":%d:%s" % (bits, address[: (levels[max(at - 1, 0)]) // 8].hex().encode()), b"=" + address[: bits // 8])
@@ -119,10 +116,6 @@ def totals(answer: Any) -> list[tuple[bytes, int]]:
 
 def _windows(answer: Any) -> list[tuple[bytes, list[int]]]:
     return [(name, [*map(int, text.split())]) for name, text in pairs(answer)]
-
-
-def _flat(pairs: list[tuple[bytes, bytes]]) -> list[Argument]:
-    return [part for pair in pairs for part in pair]
 
 
 def _literal(text: bytes) -> bytes:

@@ -28,7 +28,7 @@ class SharedSessions:
 
     def __init__(self, link: Link, now: Now) -> None:
         self._link, self._now = link, now
-        self._base = b"%s:{sessions}" % link.server.prefix.encode()
+        self._keys = [b"%s:{sessions}:alive" % link.server.prefix.encode()]
         self._slot = secrets.token_hex(8)
         self._own: Counter[bytes] = Counter()
         self._guard = threading.Lock()
@@ -76,31 +76,31 @@ class SharedSessions:
         key, field = places(address)[LEVELS[len(address)].index(level)]
         name = b":%d%s" % (len(address), key)
         if level == bits:
-            return self._link.ask(scripts.PRESENT, self._base, self._now(), name, field, "one", read=int)
+            return self._link.ask(scripts.PRESENT, self._keys, self._now(), name, field, "one", read=int)
         low, high = (bound[: level // 8] for bound in bounds(address, bits))
-        found = self._link.ask(scripts.PRESENT, self._base, self._now(), name, "", "all", read=totals)
+        found = self._link.ask(scripts.PRESENT, self._keys, self._now(), name, "", "all", read=totals)
         return sum(count for one, count in found if low <= one[1:] <= high)
 
     def end(self) -> None:
         """This process has no sessions any more."""
         with self._guard:
             self._own.clear()
-            self._link.submit(scripts.GONE, self._base, self._now(), self._slot)
+            self._link.submit(scripts.GONE, self._keys, self._now(), self._slot)
 
     def _change(self, address: bytes, by: int) -> Future[Any]:
         pairs = [part for key, field in places(address) for part in (b":%d%s" % (len(address), key), field)]
-        return self._link.submit(scripts.ENTER, self._base, self._now(), self._slot, by, *pairs)
+        return self._link.submit(scripts.ENTER, self._keys, self._now(), self._slot, by, *pairs)
 
     def _again(self) -> None:
         """Tell of all sessions."""
         with self._guard:
-            self._link.submit(scripts.ALIVE, self._base, self._now(), self._slot, int(LEASE * 1e6), "anew")
+            self._link.submit(scripts.ALIVE, self._keys, self._now(), self._slot, int(LEASE * 1e6), "anew")
             for address, count in self._own.items():
                 self._change(address, count)
 
     def _beat(self) -> None:
         """Say that this process lives. On the link's thread: the answer is not waited for."""
-        future = self._link.submit(scripts.ALIVE, self._base, self._now(), self._slot, int(LEASE * 1e6), "on")
+        future = self._link.submit(scripts.ALIVE, self._keys, self._now(), self._slot, int(LEASE * 1e6), "on")
         future.add_done_callback(self._heard)
 
     def _heard(self, future: Future[Any]) -> None:

@@ -411,3 +411,18 @@ def test_scores(result: Result, minimum: int) -> None:
     found = read(f" {line} ")
     assert found is not None
     assert (found["verdict"], found["score"]) == (str(result.verdict), str(score))
+
+
+ACTIVE_FILTER = (
+    'set_af_mode_discard()', 'set_af_mode_keep()', 'set_af_mode_movemsg("Inbox", "Spam", "no")',
+    'set_af_msi_address("msi@msi.local")', 'add_af_data("bob@example.com", {})', "score_af(msg, ac, vctx, 90)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("call", ACTIVE_FILTER)
+def test_active_filter_is_an_error_unless_the_configuration_goes_on_without_it(tmp_path: Path, call: str) -> None:
+    code = f'require("msys.cloudmark") function mod:validate_data(msg, ac, vctx) msys.cloudmark.{call} end'
+    with policy(tmp_path, code, services=services(Scanners())) as running:
+        running.send()
+    assert f"msys.cloudmark.{call.partition('(')[0]}: there is no ActiveFilter" in str(running.errors[0])
+    assert '[engines] active_filter = "none"' in str(running.errors[0])

@@ -12,7 +12,7 @@ from typing import Any
 from lumilter.adapters.scanners.contract import Engine
 from lumilter.adapters.scanners.kinds import KINDS, Special
 from lumilter.adapters.scanners.scanner import Scanner, Terms
-from lumilter.adapters.scanners.service import Antivirus, Scanners
+from lumilter.adapters.scanners.service import ActiveFilter, Antivirus, Scanners
 
 VIRUS = "lumilter-test-virus"
 BROKEN = "lumilter-test-broken"
@@ -66,4 +66,5 @@ def serving(*scanners: Scanner, minimum_score: int = 0, **antivirus: Any) -> Sca
         Antivirus(engines=names, **antivirus),
         dict.fromkeys(functions, names[0]),
         minimum_score,
+        active_filter=ActiveFilter(wanted=False),
     )

@@ -1,7 +1,8 @@
 """msys.cloudmark: Cloudmark Authority's functions, served by whichever scanner is configured for them.
 
-The law: declarations only. ActiveFilter's settings are checked and kept; messages to its MSI are not sent, because
-their form is not public, and the log says so.
+The law: declarations only. ActiveFilter, which acts on mail whose score changes later, is told by messages whose form
+is not public: its functions are errors unless the configuration says to go on without it. Then its settings are
+checked, mail is scored, and nobody is told.
 
 Source: manual, pages of msys.cloudmark.* and module cloudmark. Where the pages name a context variable in two ways
 (cmae-isspam and cmae-is_spam, cmae-subcategory and cmae-sub-category), both are set.
@@ -24,7 +25,14 @@ from lumilter.session.context import ValidateContext
 from lumilter.session.mail import AcceptConstruct, MailMessage
 
 PACKAGE = "msys.cloudmark"
-_PARTIAL = "Kept for scripts that call it; no message is sent to ActiveFilter, whose form is not public."
+_PARTIAL = (
+    'An error, unless [engines] active_filter = "none": then it is checked and no more, as the form of messages to '
+    "ActiveFilter is not public."
+)
+_WANTED = (
+    "there is no ActiveFilter: the form of messages to it is not public. Take this call out, or set [engines] "
+    'active_filter = "none" to go on without it; msys.cloudmark.score gives the score'
+)
 _VARIABLES = {
     "score": ("cmae-score",),
     "is_spam": ("cmae-isspam", "cmae-is_spam"),
@@ -144,9 +152,9 @@ def score_af(
     msg: MailMessage, accept: AcceptConstruct, vctx: ValidateContext, af_threshold: str, *, here: Here
 ) -> Elsewhere | Found:
     """As msys.cloudmark.score. af_threshold: the score beyond which ActiveFilter would have acted later, 0 to 100."""
+    filter_ = _filter(here)
     if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?", af_threshold) or float(af_threshold) > 100:
         raise LumilterError(f"{af_threshold!r} is no score from 0 to 100")
-    filter_ = here.services.scanners.active_filter
     if not filter_.mode or not filter_.address:
         raise LumilterError("ActiveFilter has no mode or no address: call set_af_mode_* and set_af_msi_address first")
     if not filter_.told:
@@ -188,6 +196,7 @@ def set_af_msi_address(addr: str, *, here: Here) -> None:
 @api("msys.cloudmark.add_af_data", package=PACKAGE, extension=True, partial=_PARTIAL)
 def add_af_data(addr: str, data: dict[str, Any], *, here: Here) -> None:
     """Data for ActiveFilter about a recipient: a table of strings and numbers."""
+    _filter(here)
     if "@" not in addr:
         raise LumilterError(f"{addr!r} is not an address")
     for key, value in data.items():
@@ -197,4 +206,6 @@ def add_af_data(addr: str, data: dict[str, Any], *, here: Here) -> None:
 
 def _filter(here: Here) -> ActiveFilter:
     found: ActiveFilter = here.services.scanners.active_filter
+    if found.wanted:
+        raise LumilterError(_WANTED)
     return found

@@ -12,7 +12,7 @@ from lumilter.adapters.peer import Secured
 from lumilter.adapters.scanners.kinds import KINDS, Special
 from lumilter.adapters.scanners.offline import Offline
 from lumilter.adapters.scanners.scanner import Scanner, Terms
-from lumilter.adapters.scanners.service import Antivirus, Scanners
+from lumilter.adapters.scanners.service import ActiveFilter, Antivirus, Scanners
 from lumilter.config import Config
 from lumilter.config.sections.scanners import ANTIVIRUS, USUAL
 from lumilter.config.sections.scanners import Scanner as Table
@@ -42,6 +42,7 @@ def scanners_of(config: Config, offline: bool = False) -> Scanners:
             "spamc": engines.spamc,
         },
         minimum_score=engines.minimum_score,
+        active_filter=ActiveFilter(wanted=engines.active_filter == "error"),
     )
 
 

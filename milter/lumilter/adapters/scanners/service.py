@@ -27,8 +27,11 @@ class Antivirus:
 
 @dataclass(slots=True)
 class ActiveFilter:
-    """What scripts said about Cloudmark's ActiveFilter. told: whether the log says that it is not there."""
+    """What scripts said about Cloudmark's ActiveFilter. wanted: the configuration does not go on without it, and there
+    is none. told: whether the log says that it is not there.
+    """
 
+    wanted: bool = True
     mode: str = ""
     address: str = ""
     told: bool = False

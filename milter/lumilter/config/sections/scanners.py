@@ -202,6 +202,13 @@ class Engines:
     commtouch: str = key(TEXT, "For msys.commtouch.diagnose.", "", example="cyren")
     expurgate: str = key(TEXT, "For msys.expurgate.scan.", "", example="rspamd")
     spamc: str = key(TEXT, "For msys.spamc.spamc_scan.", "", example="spamassassin")
+    active_filter: str = key(
+        choice("error", "none"),
+        "What msys.cloudmark.score_af, add_af_data and set_af_* do: ActiveFilter, which moves or deletes mail whose "
+        'score changes later, can\'t be told, as the form of messages to it is not public. "error": they are errors. '
+        '"none": policies go on without it, and score_af gives the score.',
+        "error",
+    )
     minimum_score: int = key(
         integer(0, 100),
         "The score (0 to 100) above which msys.cloudmark.score says is_spam; other scanners' scores are scaled so that "

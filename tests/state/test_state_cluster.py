@@ -73,6 +73,17 @@ def test_scripts_that_the_nodes_forgot_are_told_them_again(cluster: RedisCluster
     assert [store.series.add(series, b"item", 1)[0][0] for series in MANY] == [1] * len(MANY)
 
 
+def test_the_access_list_of_the_documentation_is_enough(cluster: RedisCluster) -> None:
+    rules = ("on", ">secret", "~lumilter:*", "+@all", "-@dangerous")
+    for node in cluster.nodes:
+        with node.client() as client:
+            client.execute_command("ACL", "SETUSER", "lumilter", *rules)
+    store = SharedStore(cluster.server(timeout=10, user="lumilter", password="secret"))
+    assert [store.series.add(series, b"item", 1)[0][0] for series in MANY] == [1] * len(MANY)
+    assert len(list(store.series.items(MANY[0], b"", 0))) == 1
+    store.close()
+
+
 def test_a_slot_that_moves_takes_its_counts_along(tmp_path: Path) -> None:
     with RedisCluster(tmp_path) as cluster:
         store = SharedStore(cluster.server(timeout=10))

@@ -59,27 +59,33 @@ def define(name: str, options: dict[Any, Any] | str | None, *, here: Here) -> bo
 
 
 @api("msys.cidr.query", package=PACKAGE)
-def query(name: str, address: AcceptConstruct | Endpoint | str | None = None, *, here: Here) -> Any:
+def query(name: str, address: Any = None, *, here: Here) -> Any:
     """The value of the smallest network of a list that holds an address, else the list's default value.
 
     address: without it the client's; also a connection (ac), or an end of one (ac.remote_addr). Something that is no
     address gives nil and a message.
     """
     entry = here.services.cidr_lists.get(name)
-    if address is None:
-        if here.session is None:
-            raise LumilterError("there is no client here whose address could be looked up: pass one")
-        address = here.session.ac
-    if isinstance(address, AcceptConstruct):
-        address = address.remote
-    if isinstance(address, Endpoint):
-        if not address.family.startswith("inet"):  # the machine's own mail, which came over no network
+    if not isinstance(address, str):
+        address = _address(address, here)
+        if address is None:
             return entry.default
-        address = address.address
     try:
         return entry.find(address)
     except ValueError as error:
         return None, str(error)
+
+
+def _address(given: Any, here: Here) -> str | None:
+    """None for the machine's own mail, which came over no network."""
+    if given is None:
+        if here.session is None:
+            raise LumilterError("there is no client here whose address could be looked up: pass one")
+        given = here.session.ac
+    end = given.remote if isinstance(given, AcceptConstruct) else given
+    if not isinstance(end, Endpoint):
+        raise LumilterError("an address is a string, or a connection")
+    return end.address if end.family.startswith("inet") else None
 
 
 @api("msys.cidr.reload", package=PACKAGE, blocking=True)

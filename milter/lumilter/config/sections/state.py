@@ -63,7 +63,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Redis:
-    """A Redis 7 that several machines share: what scripts ask to be counted for the whole cluster is counted there."""
+    """A Redis 7 or Valkey that several machines share: scripts that ask for it count for all of them there."""
 
     server: SocketAddress | None = key(
         optional(SOCKET),

@@ -25,12 +25,11 @@ def sent(client: Any, commands: Sequence[Command]) -> list[Any]:
 
 def is_away(answer: object) -> bool:
     """Whether an answer says that the server, or who has taken its place, has to be looked for."""
-    from redis.exceptions import ReadOnlyError, ResponseError
+    from redis.exceptions import ClusterDownError, ReadOnlyError, ResponseError
 
     # A server that only reads was one that writes, and gave its place to another.
-    return isinstance(answer, Exception) and (
-        not isinstance(answer, ResponseError) or isinstance(answer, ReadOnlyError)
-    )
+    refused = isinstance(answer, ResponseError) and not isinstance(answer, ReadOnlyError | ClusterDownError)
+    return isinstance(answer, Exception) and not refused
 
 
 def _together(client: Any, commands: Sequence[Command]) -> list[Any]:
@@ -65,8 +64,14 @@ def _to_nodes(client: Any, commands: Sequence[Command]) -> list[Any]:
             answers[at] = answer
     for at, answer in enumerate(answers):
         if isinstance(answer, MovedError | AskError):
-            try:
-                answers[at] = client.execute_command(*commands[at])  # goes where it is sent to
-            except Exception as error:
-                answers[at] = error
+            answers[at] = lost or _where_it_is(client, commands[at])
+            lost = lost or next(filter(is_away, [answers[at]]), None)
     return answers
+
+
+def _where_it_is(client: Any, command: Command) -> Any:
+    """The answer of the node that has the key now."""
+    try:
+        return client.execute_command(*command)
+    except Exception as error:
+        return error

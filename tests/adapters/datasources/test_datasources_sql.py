@@ -191,6 +191,7 @@ SLOW: dict[str, str] = {
     "sqlite": "with recursive c(n) as (select 1 union all select n + 1 from c) select max(n) from c",
     "pgsql": "select pg_sleep(60)",
     "mysql": "select sleep(60)",
+    "odbc": "with recursive c(n) as (select 1 union all select n + 1 from c) select max(n) from c",
 }
 
 

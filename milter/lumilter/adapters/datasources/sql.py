@@ -25,7 +25,8 @@ from lumilter.adapters.datasources.contract import (
     Unreachable,
 )
 from lumilter.adapters.datasources.placeholders import rendered
-from lumilter.adapters.datasources.sql_dialects import Dialect, dialect_for
+from lumilter.adapters.datasources.sql_dialects import Dialect, Mysql, Postgres, Sqlite
+from lumilter.adapters.datasources.sql_odbc import Odbc, Pyodbc
 from lumilter.adapters.datasources.sql_values import converter
 from lumilter.adapters.datasources.uris import Target
 
@@ -81,7 +82,7 @@ class SqlDriver:
         with self._lock:
             if self._engine is None:
                 try:
-                    self._dialect = dialect_for(self._target, self._options)
+                    self._dialect = _dialect(self._target, self._options)
                     self._engine = self._dialect.engine()
                 except Exception as error:
                     raise Unreachable(self._text(error)) from None
@@ -128,7 +129,7 @@ class SqlDriver:
         """What is raised for an error, and whether the connection is of use for the next query."""
         dialect = self._engine.dialect
         if cut.fired or isinstance(error, TimedOut):
-            return (TimedOut if self._dialect.is_here else Silent)("the query took too long"), False
+            return (TimedOut if self._dialect.was_heard(error) else Silent)("the query took too long"), False
         if isinstance(error, DatasourceError) or not isinstance(error, Exception):
             return error, False  # rows may be left on it
         text = self._text(error)
@@ -157,3 +158,19 @@ class SqlDriver:
             primary = (texts[-1] if texts else str(original)).strip().splitlines() or [type(original).__name__]
             primary = primary[0]
         return self._options.clean(primary)
+
+
+_DIALECTS: dict[str, type[Dialect]] = {
+    "sqlite": Sqlite,
+    "postgresql+psycopg": Postgres,
+    "mysql+pymysql": Mysql,
+    "mariadb+pymysql": Mysql,
+    "odbc+pyodbc": Odbc,
+}
+
+
+def _dialect(target: Target, options: Options) -> Dialect:
+    scheme = target.place.partition(":")[0]
+    name, _, library = scheme.partition("+")
+    other = Sqlite if name == "sqlite" else Pyodbc if library == "pyodbc" else Dialect
+    return _DIALECTS.get(scheme, other)(target, options)

@@ -158,6 +158,10 @@ class Dialect:
         """Whether an error means that the connection is of no more use, where SQLAlchemy does not know."""
         return False
 
+    def was_heard(self, error: BaseException) -> bool:
+        """Whether the error of a query that was ended from another thread shows that the server is there."""
+        return self.is_here
+
     def is_timeout(self, error: Exception) -> bool:
         """Whether the database itself gave the query up because it took too long."""
         return False
@@ -314,47 +318,6 @@ class Mysql(Dialect):
 
     def is_timeout(self, error: Exception) -> bool:
         return bool(error.args) and error.args[0] in (1205, 1969, 3024)
-
-
-class Odbc(Dialect):
-    """Whatever an ODBC driver is installed for, by pyodbc; the driver manager gets the connection string as it is."""
-
-    def url(self) -> Any:
-        import sqlalchemy
-
-        sqlalchemy.dialects.registry.register("odbc.pyodbc", "lumilter.adapters.datasources.odbc", "OdbcDialect")
-        return sqlalchemy.URL.create("odbc+pyodbc", query={"odbc_connect": self.target.arguments["odbc"]})
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def patience(self, seconds: float) -> dict[str, Any]:
-        return {"timeout": max(1, round(seconds))}
-
-    def opened(self, raw: Any) -> None:
-        with suppress(Exception):  # not every driver has it
-            raw.timeout = max(1, round(self.options.timeout))
-
-    def is_gone(self, error: Exception, raw: Any) -> bool:
-        return bool(error.args) and str(error.args[0]).startswith("08")
-
-    def is_timeout(self, error: Exception) -> bool:
-        return bool(error.args) and str(error.args[0]) in ("HYT00", "HYT01")
-
-
-_KINDS: dict[str, type[Dialect]] = {
-    "sqlite": Sqlite,
-    "postgresql+psycopg": Postgres,
-    "mysql+pymysql": Mysql,
-    "mariadb+pymysql": Mysql,
-    "odbc+pyodbc": Odbc,
-}
-
-
-def dialect_for(target: Target, options: Options) -> Dialect:
-    """The Dialect of a target."""
-    scheme = target.place.partition(":")[0]
-    return _KINDS.get(scheme, Sqlite if scheme.startswith("sqlite") else Dialect)(target, options)
 
 
 def _uri_path(path: str) -> str:

@@ -95,13 +95,23 @@ class Daemon:
         """The worker processes, oldest first."""
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
 
-    def wait_log(self, text: str, timeout: float = 30, dead: bool = False) -> None:
-        """Until the log holds the text. dead: also if the supervisor has ended."""
-        until = time.monotonic() + timeout
-        while text not in self.log:
-            assert dead or self._process.poll() is None, f"it ended with {self._process.poll()}:\n{self.log}"
-            assert time.monotonic() < until, f"expected {text!r} in\n{self.log}"
-            time.sleep(0.01)
+    @property
+    def log_size(self) -> int:
+        """Bytes that it said so far."""
+        return self.log_file.stat().st_size
+
+    def wait_log(self, text: str, timeout: float = 30, dead: bool = False, since: int = 0) -> None:
+        """Until the log holds the text, after the first `since` bytes; each poll reads what is new.
+
+        dead: also if the supervisor has ended.
+        """
+        until, sought, said = time.monotonic() + timeout, text.encode(), b""
+        with self.log_file.open("rb") as log:
+            log.seek(since)
+            while sought not in (said := said + log.read()):
+                assert dead or self._process.poll() is None, f"it ended with {self._process.poll()}:\n{self.log}"
+                assert time.monotonic() < until, f"expected {text!r} in\n{self.log}"
+                time.sleep(0.01)
 
     def signal(self, number: int) -> None:
         """To the supervisor."""

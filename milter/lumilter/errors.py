@@ -23,6 +23,7 @@
     ├── CommandError         a console command that can't be done (state.console)
     ├── AddressError         a script named an address or network that is none (state.keys)
     ├── SealError            a message that was to be signed could not be (session.sealing)
+    ├── NotDone              work that a session waited for was given up (host.work)
     ├── SignatureError       a message can't be signed as it is asked for (adapters.signatures)
     └── SplitError           recipients need different messages, which could not be sent
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.daemon import Daemon, write
+from support.dns_server import DnsServer
 from support.milter_client import Gone, MilterClient
 from support.patience import until
 from support.served import POLICY, connect, serving
@@ -86,6 +87,51 @@ def test_a_hook_that_waits_holds_up_no_end(tmp_path: Path, wire: str, name: str)
             assert "deinit has run" in daemon.log
             assert "it has waited" not in daemon.log
             assert "is killed" not in daemon.log
+
+
+def ended_by_itself(daemon: Daemon) -> None:
+    """It is told to stop, and no worker has to be killed for that."""
+    daemon.terminate()
+    assert daemon.wait() == 1
+    assert "is killed" not in daemon.log
+
+
+def test_a_check_that_waits_holds_up_no_end(tmp_path: Path) -> None:
+    """A name server that never answers."""
+    config = "[workers]\nstop = 1\n[spf]\nenabled = true\n[dns]\ntimeout = 600\nservers = ["
+    with (
+        DnsServer(lambda query, transport: None) as names,
+        serving(tmp_path, f'{config}"{names.address}"]\n', status=1) as daemon,
+        connect(tmp_path) as client,
+    ):
+        client.send("M", b"<ann@example.com>\0")
+        until(lambda: names.queries)
+        ended_by_itself(daemon)
+        assert "a sender could not be checked: it was given up: the worker's time is over" in daemon.log
+
+
+PARTS = """
+function mod:validate_data_spool_each_rcpt(msg)
+  msg:header("X-To", msg:rcptto())
+end
+"""
+
+
+def test_an_injection_that_waits_holds_up_no_end(tmp_path: Path) -> None:
+    """A mail server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        config = f'[workers]\nstop = 1\n[inject]\nserver = "smtp:inet:{silent.getsockname()[1]}@127.0.0.1"\n'
+        config += f'timeout = 600\ndeadline = 600\noutbox = "{tmp_path}/outbox"\n'
+        with serving(tmp_path, config, PARTS, status=1) as daemon, connect(tmp_path) as client:
+            client.mail()
+            client.rcpt("<a@mx.test>")
+            client.rcpt("<b@mx.test>")
+            client.data()
+            client.send("E")
+            with silent.accept()[0]:
+                ended_by_itself(daemon)
+            assert "not all could be sent: it was given up: the worker's time is over" in daemon.log
 
 
 def test_a_worker_that_does_not_end_in_time_is_killed(tmp_path: Path) -> None:

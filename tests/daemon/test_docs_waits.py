@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CODE = ROOT / "milter/lumilter"
 MADE = re.compile(
-    r"""\bJob\([^\n]*?, "(\w+)"|Elsewhere\((?:[^\n"]|\n)*?, "(\w+)"|Until\(begin, "(\w+)"|on_wait\("(\w+)\""""
+    r"""\bJob\([^\n]*?, "(\w+)"|Elsewhere\((?:[^\n"]|\n)*?, "(\w+)"|Until\(begin, "(\w+)"|works\.begin\("(\w+)\""""
 )
 
 

@@ -28,6 +28,7 @@ from lumilter.host.state import State
 from lumilter.host.tasks import Limits, Tasks
 from lumilter.host.timers import Timers
 from lumilter.host.values import from_wire, to_wire
+from lumilter.host.work import Works
 from lumilter.loop import Loop, Timer
 from lumilter.session import phases
 from lumilter.session.session import Session
@@ -81,6 +82,7 @@ class Host:
         self.timers = Timers(loop, self.closures, settings.timer_limits)
         self.pools = Pools(loop, self.closures, settings.limits.instructions, settings.pools, self.tasks.lookups)
         self.controls = Controls(self.tasks, self.closures)
+        self.works = Works(loop, lambda kind, seconds, outcome: self.tasks.on_wait(kind, seconds, outcome))
         self._echo = echo
         self.state.boot.print = self._print
         self.state.boot.pool_figures = self._pool_figures
@@ -198,6 +200,7 @@ class Host:
         """The worker's time is over: no session waits for anything any more."""
         self._over = True
         self.tasks.give_up()
+        self.works.give_up()
         pauses, self._pauses = self._pauses, {}
         for go_on, timer in pauses.items():
             timer.cancel()

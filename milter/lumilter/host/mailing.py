@@ -6,10 +6,8 @@ The law: called on the Lua thread, answered there; the work is done on a pool th
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lumilter.errors import LumilterError, SplitError
 from lumilter.session.session import Session
@@ -32,7 +30,6 @@ def perform(
     if session.shadow or not mail.configured:
         answer(Recalled(frozenset()) if isinstance(request, Recall) else None)
         return
-    begun = time.monotonic()
 
     def work() -> Recalled | None:
         if isinstance(request, Recall):
@@ -40,19 +37,12 @@ def perform(
         mail.send(request.messages, session.trace_line)
         return None
 
-    def done(future: Future[Any]) -> None:
-        error = future.exception()
-        host.tasks.on_wait("inject", time.monotonic() - begun, "ok" if error is None else "failed")
-        if error is None:
-            answer(future.result())
+    def done(result: Recalled | BaseException | None) -> None:
+        if not isinstance(result, BaseException):
+            answer(result)
             return
-        if not isinstance(error, LumilterError):
-            log.error("internal error while mail was sent", exc_info=error)
-        answer(SplitError(f"recipients need different messages, and not all could be sent: {error}"))
+        if not isinstance(result, LumilterError):
+            log.error("internal error while mail was sent", exc_info=result)
+        answer(SplitError(f"recipients need different messages, and not all could be sent: {result}"))
 
-    try:
-        future = host.loop.pool.submit(work)
-    except RuntimeError as error:  # the system has no thread left
-        answer(SplitError(f"recipients need different messages, and none could be sent: {error}"))
-        return
-    future.add_done_callback(lambda f: host.loop.post(lambda: done(f)))
+    host.works.begin("inject", work, done)

@@ -7,9 +7,7 @@ nothing is signed.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from lumilter.errors import LumilterError
@@ -33,25 +31,17 @@ def perform(host: Host, request: Seal, session: Session, answer: Callable[[Seale
         ([(header.name, header.value) for header in message.content.headers], message.content.body, message.seals)
         for message in request.messages
     ]
-    begun = time.monotonic()
 
     def work() -> Sealed:
         made = signatures.seal_all(wanted)
         return Sealed(tuple(tuple(Header(name, value) for name, value in fields) for fields in made))
 
-    def done(future: Future[Sealed]) -> None:
-        error = future.exception()
-        host.tasks.on_wait("seal", time.monotonic() - begun, "ok" if error is None else "failed")
-        if error is None:
-            answer(future.result())
+    def done(result: Sealed | BaseException) -> None:
+        if isinstance(result, Sealed):
+            answer(result)
             return
-        if not isinstance(error, LumilterError):
-            log.error("internal error while a message was signed", exc_info=error)
-        answer(SealError(f"a message is tempfailed, it could not be signed: {error}"))
+        if not isinstance(result, LumilterError):
+            log.error("internal error while a message was signed", exc_info=result)
+        answer(SealError(f"a message is tempfailed, it could not be signed: {result}"))
 
-    try:
-        future = host.loop.pool.submit(work)
-    except RuntimeError as error:  # the system has no thread left
-        answer(SealError(f"a message is tempfailed, it could not be signed: {error}"))
-        return
-    future.add_done_callback(lambda f: host.loop.post(lambda: done(f)))
+    host.works.begin("seal", work, done)

@@ -49,11 +49,12 @@ def test_all_of_it_on_standard_input() -> None:
     assert python(text).scan(Sample((b"ab" * 10, memoryview(b"ab" * (size // 2 - 10)))), soon()).code == "0"
 
 
-def test_all_of_it_in_a_file() -> None:
+def test_all_of_it_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     special = Special(command=("/bin/grep", "-q", "needle", "{file}"), infected=(0x7F,))
     scan = scanner("command", special=special)
     assert scan.scan(Sample((b"need", b"le")), soon()).verdict is Verdict.CLEAN
-    assert not list(Path("/tmp").glob("lumilter-scan-*"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_shell_sees_the_arguments() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,10 @@ from lumilter.daemon.metrics import Meter
 from lumilter.daemon.scanning import scanners_of
 from lumilter.daemon.setup import setup_of
 from lumilter.session.events import Close, Data, EndOfMessage, Helo, Mail, Outcome, Rcpt
+from support.daemon import ENVIRONMENT, Daemon, write
+from support.patience import until
 from support.policy import CONNECT, HEADERS
+from support.served import connect
 
 CONFIG = """
 [[scanner]]
@@ -130,3 +135,26 @@ def test_a_scanner_is_made_without_its_engine_being_there(tmp_path: Path) -> Non
     made = scanners_of(load(tmp_path / "lumilter.toml"))
     assert made.stats()["av"]["servers"] == 1
     assert made.left_alone() == 0
+
+
+def test_a_killed_worker_leaves_no_message_in_a_file(tmp_path: Path) -> None:
+    config = """
+        [[scanner]]
+        name = "av"
+        kind = "command"
+        command = ["/bin/sh", "-c", "sleep 600", "sh", "{file}"]
+        [antivirus]
+        enabled = true
+    """
+    files = tmp_path / "tmp"
+    files.mkdir()
+    file = write(tmp_path / "etc", tmp_path / "m.sock", ["function mod:validate_data() end"], config)
+    environment = {**ENVIRONMENT, "TMPDIR": str(files)}
+    with Daemon(file, tmp_path / "log", environment=environment) as daemon, connect(tmp_path) as client:
+        client.mail()
+        client.rcpt()
+        client.data()
+        client.send("E")
+        until(lambda: any(file.stat().st_size for file in files.glob("lumilter-scan-*")))
+        os.kill(daemon.workers[0], signal.SIGKILL)
+        until(lambda: not list(files.glob("lumilter-scan-*")), 60)

@@ -16,13 +16,13 @@ import resource
 import selectors
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from typing import IO, Any
 
 from lumilter.adapters.peer import printable
 from lumilter.adapters.scanners.contract import Result, Sample, ScanError, Verdict
+from lumilter.adapters.scanners.message_file import message_file, sweep
 
 KIND = "command"
 FILE = "{file}"
@@ -43,16 +43,17 @@ class Command:
     def __init__(self, arguments: tuple[str, ...], infected: tuple[int, ...], threat: str, memory: int) -> None:
         self._arguments, self._infected, self._memory = arguments, infected, memory
         self._threat = re.compile(threat) if threat else None
+        self._in_file = any(FILE in argument for argument in arguments)
+        if self._in_file:
+            sweep()
 
     def scan(self, sample: Sample, server: Any, deadline: float) -> Result:
         """See contract.Engine; there is no server."""
         with contextlib.ExitStack() as stack:
             arguments, chunks = list(self._arguments), sample.chunks()
-            if any(FILE in argument for argument in arguments):
-                file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="lumilter-scan-"))
-                file.writelines(chunks)
-                file.flush()
-                arguments = [argument.replace(FILE, file.name) for argument in arguments]
+            if self._in_file:
+                name = stack.enter_context(message_file(chunks))
+                arguments = [argument.replace(FILE, name) for argument in arguments]
                 chunks = iter(())
             status, output = self._run(arguments, chunks, deadline)
         return self._result(status, output)

@@ -1,4 +1,4 @@
-"""Work on pool threads for which a session waits: checks of senders, signing, mail that is sent at once.
+"""Work on pool threads for which a session waits: checks of senders, errands, signing, mail that is sent at once.
 
 The law: called on the Lua thread, answered there, exactly once. When the worker's time is over nothing waits for it any
 more: what its thread still finds out is nobody's.

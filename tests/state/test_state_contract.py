@@ -51,6 +51,26 @@ def test_a_long_pause_empties_all_windows(store: Store, clock: Clock) -> None:
     assert store.series.add(WORDS, b"a", 3) == {0: (3, 0, 0)}
 
 
+@pytest.mark.parametrize(("series", "item", "bits"), [(WORDS, b"a", 0), (CIDR, v4("192.0.2.1"), 24)])
+def test_a_clock_that_steps_back(store: Store, clock: Clock, series: Series, item: bytes, bits: int) -> None:
+    def windows() -> list[int]:
+        return [store.series.count(series, item, bits, window, window) for window in range(3)]
+
+    store.series.add(series, item, 1)
+    clock.now -= series.interval
+    assert windows() == [0, 0, 0], "what is to come is not there yet"
+    assert store.series.add(series, item, 1)[bits][:2] == (1, 0)
+    clock.now += series.interval
+    assert windows() == [1, 1, 0]
+    clock.now -= 1000 * series.interval  # it was wrong before
+    for amount in (1, 2, 3):
+        assert store.series.add(series, item, 1)[bits][:3] == (amount, 0, 0)
+    assert windows() == [3, 0, 0]
+    clock.now += 1000 * series.interval  # or it was wrong now
+    assert store.series.add(series, item, 1)[bits][:3] == (1, 0, 0)
+    assert windows() == [1, 0, 0]
+
+
 def test_a_range_is_a_sum_and_windows_that_are_not_there_hold_nothing(store: Store, clock: Clock) -> None:
     for amount in (1, 10, 100):
         store.series.add(WORDS, b"a", amount)

@@ -64,7 +64,10 @@ class SeriesStore(Protocol):
     """Sliding windows."""
 
     def add(self, series: Series, item: bytes, amount: int) -> Standing:
-        """Add to the running window of an item, and of every network that it is in."""
+        """Add to the running window of an item, and of every network that it is in.
+
+        What is there from a time that is further ahead than all windows together is forgotten: the clock was wrong.
+        """
         ...
 
     def count(self, series: Series, item: bytes, bits: int, first: int, last: int) -> int:

@@ -48,6 +48,8 @@ class MemorySeries:
         items = self._items(series)
         counts = items.setdefault(item, {})
         running = int(self._clock()) // series.interval
+        if max(counts, default=running) >= running + series.windows:  # the clock was wrong when that was added
+            counts.clear()
         counts[running] = clamped(counts.get(running, 0) + amount)
         length = 0 if series.kind == "string" else len(item)
         return {

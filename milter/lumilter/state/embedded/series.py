@@ -75,10 +75,11 @@ class EmbeddedSeries:
                     _, newest, *counts = unpack(value)
                     if newest < running:
                         newest, counts = running, _shifted(counts, running - newest)
+                    elif newest >= running + windows:  # the clock was wrong when that was written
+                        newest, counts = running, [0] * windows
                 back = newest - running
-                if back < windows:
-                    total = counts[back] + amount
-                    counts[back] = total if -LIMIT <= total <= LIMIT else clamped(total)
+                total = counts[back] + amount
+                counts[back] = total if -LIMIT <= total <= LIMIT else clamped(total)
                 txn.put(key, pack((newest + windows) * interval, newest, *counts))
                 standing[bits] = tuple(counts[back:])
 

@@ -70,11 +70,10 @@ local amount, answer = tonumber(ARGV[4]), {}
 for i, key in ipairs(KEYS) do
   local field = ARGV[4 + i]
   local newest, counts = read(get(key, field))
+  if newest >= running + windows then newest, counts = read(nil) end -- the clock was wrong when that was written
   local back = newest - running
-  if back < windows then
-    counts[back + 1] = clamped(counts[back + 1] + amount)
-    put(key, field, newest, counts)
-  end
+  counts[back + 1] = clamped(counts[back + 1] + amount)
+  put(key, field, newest, counts)
   local shown = {}
   for j = back + 1, windows do shown[#shown + 1] = text(counts[j]) end
   answer[#answer + 1] = table.concat(shown, ' ')

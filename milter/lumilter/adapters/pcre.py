@@ -49,9 +49,17 @@ def replace(
 
 
 def replaced(
-    subject: Buffer, pattern: bytes, replacement: bytes, limits: Limits = DEFAULT, limit: int | None = None
+    subject: Buffer,
+    pattern: bytes,
+    replacement: bytes,
+    limits: Limits = DEFAULT,
+    limit: int | None = None,
+    matches: list[Match] | None = None,
 ) -> list[Buffer]:
-    """As `replace`, in pieces: what no match took is not copied where the subject is a memoryview."""
+    """As `replace`, in pieces: what no match took is not copied where the subject is a memoryview.
+
+    matches: gets every match.
+    """
     template = list(_template(replacement))
     literal = b"".join(item for item in template if isinstance(item, bytes))
     fixed = all(isinstance(item, bytes) for item in template)
@@ -59,7 +67,10 @@ def replaced(
     position = 0
     for code, pairs in _search(subject, pattern, limits, limit):
         parts.append(subject[position : pairs[0]])
-        parts.append(literal if fixed else _filled(template, _found(subject, code, pairs)))
+        found = None if fixed and matches is None else _found(subject, code, pairs)
+        parts.append(literal if fixed or found is None else _filled(template, found))
+        if matches is not None and found is not None:
+            matches.append(found)
         position = pairs[1]
     parts.append(subject[position:])
     return parts

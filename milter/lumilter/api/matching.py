@@ -11,7 +11,8 @@ msys.pcre.match gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lumilter.adapters import pcre
@@ -76,9 +77,10 @@ def replace(
     texts = [subject]
 
     def search(deadline: float = 0.0) -> tuple[list[pcre.Match], bytes]:
-        subject = texts.pop()  # a copy of a whole message, maybe, that is not to live as long as the hook
-        found = _all([subject], pattern, limits)
-        return found, _replaced(subject, pattern, replacement, limits, marked) if found else b""
+        matches: list[
+            pcre.Match
+        ] = []  # below: a copy of a whole message, maybe, that is not to live as long as the hook
+        return matches, _replaced(texts.pop(), pattern, replacement, limits, marked, matches)
 
     def finish(result: tuple[list[pcre.Match], bytes]) -> Found:
         found, changed = result
@@ -109,12 +111,9 @@ def replace_texts(top: Part, pattern: bytes, replacement: bytes, here: Here) -> 
         matches: list[pcre.Match] = []
         changes: list[tuple[Part, text.Encoded]] = []
         for part in mime.texts(top):
-            subject = _subject(part)
-            found = _all([subject], pattern, limits)
-            if found:
-                matches += found
-                made = [_replaced(subject, pattern, replacement, limits, _is_marked(part))]
-                subject = b""  # each is as long as the message, maybe
+            before = len(matches)
+            made = [_replaced(_subject(part), pattern, replacement, limits, _is_marked(part), matches)]
+            if len(matches) > before:
                 changes.append((part, text.encode_like(part, made.pop())))
         return matches, changes
 
@@ -127,9 +126,17 @@ def replace_texts(top: Part, pattern: bytes, replacement: bytes, here: Here) -> 
     return finish(search()) if _size(top) <= INLINE else Job(search, "pcre", finish)
 
 
-def _replaced(subject: Buffer, pattern: bytes, replacement: bytes, limits: pcre.Limits, marked: bool) -> bytes:
-    pieces = pcre.replaced(memoryview(subject), pattern, replacement, limits)
-    changed = without_end(pieces) if marked else b"".join(pieces)
+def _replaced(
+    subject: Buffer, pattern: bytes, replacement: bytes, limits: pcre.Limits, marked: bool, matches: list[pcre.Match]
+) -> bytes:
+    """What becomes of a subject; b"" where nothing matched. matches: gets the matches, and had those of others."""
+    before = len(matches)
+    with _explained():
+        pieces = pcre.replaced(memoryview(subject), pattern, replacement, limits, MOST + 1 - before, matches)
+    _count(matches)
+    changed = b""
+    if len(matches) > before:
+        changed = without_end(pieces) if marked else b"".join(pieces)
     let_go(subject)
     return changed
 
@@ -150,15 +157,25 @@ def _size(top: Part) -> int:
 
 def _all(subjects: Iterable[Buffer], pattern: bytes, limits: pcre.Limits) -> list[pcre.Match]:
     found: list[pcre.Match] = []
-    try:
-        for subject in subjects:
+    for subject in subjects:
+        with _explained():
             found += pcre.find_all(subject, pattern, MOST + 1 - len(found), limits)
-            let_go(subject)
-            if len(found) > MOST:
-                raise LumilterError(f"there are more than {MOST} matches")
+        let_go(subject)
+        _count(found)
+    return found
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
     except pcre.PatternError as error:
         raise LumilterError(f"{error.message} (at byte {error.offset} of the pattern)") from None
-    return found
+
+
+def _count(found: list[pcre.Match]) -> None:
+    if len(found) > MOST:
+        raise LumilterError(f"there are more than {MOST} matches")
 
 
 def _found(matches: list[pcre.Match]) -> Found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumilter.adapters.datasources.contract import Answer, Request
-from lumilter.adapters.networks import addresses, sources
+from lumilter.adapters.networks import addresses, sources, table
 from lumilter.adapters.networks.lists import CidrList, CidrLists, Report
-from lumilter.adapters.networks.table import EMPTY, Builder
+from lumilter.adapters.networks.table import EMPTY, Builder, Table
 from lumilter.errors import LookupFailed
 from lumilter.loop import Loop
 
@@ -41,8 +42,8 @@ def test_the_smallest_network_decides(given_networks: list, probes: list[int]) -
     builder = Builder()
     for (six, first, length), value in networks:
         builder.add(six, first, length, value)
-    table = builder.table()
-    assert table.size == len(networks)
+    made = builder.table()
+    assert made.size == len(networks)
     for six in (False, True):
         bits, top = addresses.BITS[six], 2 ** addresses.BITS[six] - 1
         edges = [first for (kind, first, _), _ in networks if kind == six]
@@ -53,7 +54,22 @@ def test_the_smallest_network_decides(given_networks: list, probes: list[int]) -
                 longest = max((length for length, _ in holding), default=None)
                 values = [value for length, value in holding if length == longest]
                 wanted = None if not values or None in values else values[0]
-                assert table.find(six, at) == wanted
+                assert made.find(six, at) == wanted
+
+
+def test_many_networks_are_put_in_order_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def built() -> Table:
+        chance, builder = random.Random(1), Builder()
+        for number in range(2000):
+            builder.add(
+                *network(False, 10 << 24 | chance.getrandbits(12), chance.randrange(20, 33)), number % 3 or None
+            )
+        return builder.table()
+
+    whole = built()
+    assert len(whole.starts[False]) > 500
+    monkeypatch.setattr(table, "_SORTED", 7)
+    assert built() == whole
 
 
 @given(st.booleans(), st.data())

@@ -7,6 +7,7 @@ trie in C, and half the time of a query; it takes twice as long to load (bench/N
 
 from __future__ import annotations
 
+import heapq
 import time
 from array import array
 from bisect import bisect_right
@@ -26,6 +27,8 @@ _BATCH = 500
 Without these the others, the loop among them, would get their turn every 5 ms (sys.getswitchinterval)."""
 _REST = 0.0001
 """Seconds of such a moment."""
+_SORTED = 10_000
+"""Networks that are sorted in one go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Builder:
 
     def __init__(self) -> None:
         self._buckets = defaultdict[int, list[int]](list), defaultdict[int, list[int]](list)
-        """By family and by the first two octets: packed networks. Small lists are sorted quickly, each in one go."""
+        """By family and by the first two octets: packed networks."""
         self._numbers: dict[Value, int] = {None: 0}
         self.size = 0
 
@@ -105,9 +108,7 @@ class Builder:
 
         for bucket in sorted(buckets):
             last = -1
-            keys = buckets.pop(bucket)
-            keys.sort()
-            for at, (network, number) in enumerate(_unpacked(keys)):
+            for at, (network, number) in enumerate(_unpacked(_in_order(buckets.pop(bucket)))):
                 if at % _BATCH == _BATCH - 1:
                     time.sleep(_REST)
                 if network == last:  # the same once more
@@ -122,6 +123,18 @@ class Builder:
                 around.append((first + (1 << (bits - length)), number))
         leave(1 << bits)
         return starts, numbers
+
+
+def _in_order(keys: list[int]) -> Iterable[int]:
+    """Sorted, but not in one go where that would take more than a few milliseconds in which no other thread runs."""
+    if len(keys) <= _SORTED:
+        return sorted(keys)
+    parts = []
+    while keys:
+        parts.append(sorted(keys[-_SORTED:]))
+        del keys[-_SORTED:]
+        time.sleep(_REST)
+    return heapq.merge(*parts)
 
 
 def _unpacked(keys: Iterable[int]) -> Iterable[tuple[int, int]]:

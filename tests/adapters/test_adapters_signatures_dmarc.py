@@ -128,3 +128,11 @@ def test_a_part_of_the_mail() -> None:
     counts = Counter(drawn("reject", 50) for _ in range(2000))
     assert counts["reject"] > 700
     assert counts["quarantine"] > 700
+
+
+def test_a_guessed_pass_is_none_of_the_domain() -> None:
+    """[spf] default_rule says what is assumed of domains without a policy; that is nobody's authentication."""
+    names = {"_dmarc.example.org": {"TXT": ["v=DMARC1; p=reject"]}}
+    for guessed, result in ((False, "pass"), (True, "fail")):
+        spf = SpfResult("pass", domain="example.org", guessed=guessed)
+        assert evaluate(["example.org"], [], spf, Zone(names), time.monotonic() + 60).result == result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import authres
 import pytest
 
@@ -36,6 +38,41 @@ def test_those_that_claim_to_be_ours() -> None:
         (b"X", b" mx.test; spf=pass"), (b"AUTHENTICATION-RESULTS", b' "MX.TEST"; spf=pass'),
     ]  # fmt: skip
     assert claimed(fields, "mx.test") == [0, 3]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b" mx(c).test; dkim=pass", b" mx.test.; dkim=pass", b" \x0bmx.test; dkim=pass", b" \xc2\xa0mx.test; dkim=pass",
+        b" <mx.test>; dkim=pass", b";mx.test; dkim=pass", b"\0mx.test; dkim=pass", b")mx.test; dkim=pass",
+        b" =?utf-8?q?mx.test?=; dkim=pass", b" =?utf-8?q?mx.test=3B_dkim=3Dpass?=",
+        b" =?us-ascii?b?bXgudGVzdDsgZGtpbT1wYXNz?=", b" =?utf-8?q?mx?=\r\n =?utf-8?q?.test?=; dkim=pass",
+        b" mx. test; dkim=pass", b" (a) mx.test (b) 1 (c); dkim=pass", b' "mx"."test"; dkim=pass',
+    ],
+)  # fmt: skip
+def test_odd_spellings_of_ours(text: bytes) -> None:
+    """What a careless reader, such as a script that decodes the field, would take for ours."""
+    assert claimed([(b"Authentication-Results", text)], "mx.test") == [0]
+    assert claimed([(b"authentication-results \t", b" mx.test; x")], "mx.test") == [0], "RFC 5322 4.5.1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b" other.test; spf=pass smtp.mailfrom=mx.test", b" amx.test; x", b" mx.testa; x", b" mx.test.other; x",
+        b" (mx.test) a; x",
+        b" =?utf-8?q?other?=; x", b" =?x-unknown?q?mx?=; x", b" =?utf-8?b?!!!?=; x", b"i=1; mx.test; x", b"",
+    ],
+)  # fmt: skip
+def test_those_of_others_stay(text: bytes) -> None:
+    assert claimed([(b"Authentication-Results", text)], "mx.test") == []
+
+
+def test_long_values_cost_little() -> None:
+    for piece in (b"(", b")", b"=?utf-8?q?a?= ", b"=?", b"\\", b'"', b";"):
+        began = time.process_time()
+        claimed([(b"Authentication-Results", piece * 1_000_000)], "mx.test")
+        assert time.process_time() - began < 10
 
 
 def test_one_field() -> None:

@@ -75,5 +75,5 @@ def add_result(headers: HeaderList, ident: str, text: str) -> None:
 
 def _ours(headers: HeaderList, ident: str) -> Header | None:
     found = list(headers)
-    places = results.claimed([(header.name, header.value) for header in found], ident)
+    places = results.own([(header.name, header.value) for header in found], ident)
     return found[places[0]] if places else None

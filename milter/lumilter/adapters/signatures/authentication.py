@@ -140,7 +140,9 @@ def check_message(
             )  # fmt: skip
     if methods.domainkeys:
         old = domainkeys.verify(content, responsible, resolver, rules.timeout, until)
-        made.removed.update(at for at, (name, _) in enumerate(fields) if name.lower() == domainkeys.STATUS.lower())
+        made.removed.update(
+            at for at, (name, _) in enumerate(fields) if name.rstrip(b" \t").lower() == domainkeys.STATUS.lower()
+        )
         made.fields.append((domainkeys.STATUS, b" " + old.word.encode("ascii")))
         if old.status != domainkeys.NO_SIGNATURE:
             made.variables["dk_status"] = old.status

@@ -68,7 +68,12 @@ def evaluate(
     checked = list(signatures)
     if any(each.passed and is_aligned(each.domain, domain, found.strict_dkim) for each in checked):
         return DmarcResult("pass", domain, policy)
-    if spf is not None and spf.result == "pass" and is_aligned(spf.domain, domain, found.strict_spf):
+    if (
+        spf is not None
+        and spf.result == "pass"
+        and not spf.guessed
+        and is_aligned(spf.domain, domain, found.strict_spf)
+    ):
         return DmarcResult("pass", domain, policy)
     later = any(each.status == codes.KEYFAIL and is_aligned(each.domain, domain, False) for each in checked)
     if later or (spf is not None and spf.result == "temperror" and is_aligned(spf.domain, domain, False)):

@@ -5,6 +5,8 @@ The law: what others can write is only looked at for whom it claims to be from, 
 
 from __future__ import annotations
 
+import contextlib
+import email.header
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,6 +19,9 @@ from lumilter.adapters.signatures.verification import Signature
 
 NAME = b"Authentication-Results"
 _ID = re.compile(rb'[ \t\r\n]*(?:"((?:[^"\\]|\\.)*)"|([^\s;("]+))')
+_COMMENT = re.compile(rb"\((?:[^()\\]|\\.)*\)")
+_LOOSE = 1000
+"""Bytes of a value in which a careless reader finds an identifier."""
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?")
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,128}@[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?")
 _DKIM = {0: "pass", 1: "fail", 3: "permerror", 4: "permerror", 8: "permerror", 11: "temperror"}
@@ -49,9 +54,43 @@ def _without_comments(value: bytes) -> bytes:
 
 
 def claimed(fields: Sequence[Field], ident: str) -> list[int]:
-    """Positions of the fields that claim to be ours."""
+    """Positions of the fields that claim to be ours, as RFC 8601 reads them or as a careless reader might."""
     own = ident.lower().encode("utf-8", "surrogateescape")
-    return [at for at, (name, value) in enumerate(fields) if name.lower() == NAME.lower() and authserv_id(value) == own]
+    return [
+        at
+        for at, (name, value) in enumerate(fields)
+        if name.rstrip(b" \t").lower() == NAME.lower() and (authserv_id(value) == own or _loose_id(value) == _bare(own))
+    ]
+
+
+def own(fields: Sequence[Field], ident: str) -> list[int]:
+    """Positions of the fields that are ours by the letter."""
+    wanted = ident.lower().encode("utf-8", "surrogateescape")
+    return [
+        at for at, (name, value) in enumerate(fields) if name.lower() == NAME.lower() and authserv_id(value) == wanted
+    ]
+
+
+def _loose_id(value: bytes) -> bytes:
+    """What stands before the first semicolon for those who decode encoded words, drop comments wherever they are, or
+    skip what they don't know. A version may be in it, at its end."""
+    head = value[:_LOOSE]
+    if b"=?" in head:  # email.policy.default does it in any field, and so does msg:header
+        with contextlib.suppress(Exception):  # of a library that reads what anybody may write
+            text = "".join(map(_decoded, email.header.decode_header(head.decode("latin-1"))))
+            head = text.encode("utf-8", "surrogateescape")
+    head = _COMMENT.sub(b"", head).lstrip(b" \t\r\n\0\x0b\x0c;").partition(b";")[0]
+    return _bare(re.sub(rb"[ \t\r\n]+[0-9]*[ \t\r\n]*$", b"", head.lower()))
+
+
+def _decoded(part: tuple[bytes | str, str | None]) -> str:
+    text, charset = part
+    return text if isinstance(text, str) else text.decode(charset or "latin-1", "replace")
+
+
+def _bare(ident: bytes) -> bytes:
+    """What of an identifier is a host's name."""
+    return re.sub(rb"[^a-z0-9._-]", b"", ident).rstrip(b".")
 
 
 def of_spf(found: SpfResult) -> Any:

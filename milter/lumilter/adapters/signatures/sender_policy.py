@@ -20,6 +20,11 @@ log = logging.getLogger("lumilter.signatures")
 
 MAX_RECORD = 8192
 """Bytes of a policy; what is longer is not looked at (RFC 7208 3.4 wants 450)."""
+MAX_LOCAL, MAX_HELO = 256, 255
+"""Characters of a local part and of a HELO that macros expand to: a policy may name them a thousand times. RFC 5321
+4.5.3.1 has 64 and 255."""
+MAX_EXPLANATION = 1000
+"""Characters of a domain's explanation."""
 _SCOPED = re.compile(rb"spf2\.0/([a-z,]+)(?= |$)", re.IGNORECASE)
 RESULTS = ("pass", "fail", "softfail", "neutral", "none", "temperror", "permerror")
 
@@ -30,7 +35,8 @@ class SpfResult:
     domain.
 
     identity: "mailfrom", or "helo" for the null sender. domain: the one that was asked. sender: what was judged.
-    mechanism: the term that matched. client, helo, receiver: as given.
+    mechanism: the term that matched. client, helo, receiver: as given. guessed: by the rule for domains without a
+    policy.
     """
 
     result: str
@@ -44,6 +50,7 @@ class SpfResult:
     client: str = ""
     helo: str = ""
     receiver: str = ""
+    guessed: bool = False
 
 
 def check(
@@ -63,11 +70,15 @@ def check(
     """
     import spf
 
+    local, at, domain = sender.rpartition("@")
+    sender, helo = local[:MAX_LOCAL] + at + domain, helo[:MAX_HELO]
     asked = _query_class()(resolver, deadline, client, sender, helo, receiver)
     asked.scope = scope.encode()
+    guessed = False
     try:
         result, _, text = asked.check()
         if result == "none" and default_rule and not asked.nxdomain:
+            guessed = True
             asked.void_lookups = 0
             result, _, text = asked.check(spf=f"v=spf1 {default_rule}")
     except (spf.TempError, LookupFailed) as error:
@@ -78,7 +89,7 @@ def check(
     given = result in ("fail", "softfail") and text != spf.EXPLANATIONS.get(result, "")
     return SpfResult(
         result=result if result in RESULTS else "permerror",
-        explanation=_printable(text) if given else "",
+        explanation=_printable(text[:MAX_EXPLANATION]) if given else "",
         nxdomain=asked.nxdomain,
         identity=asked.ident,
         domain=_printable(asked.o),
@@ -88,6 +99,7 @@ def check(
         client=client,
         helo=_printable(helo),
         receiver=receiver,
+        guessed=guessed,
     )
 
 

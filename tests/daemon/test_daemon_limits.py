@@ -16,7 +16,7 @@ import pytest
 from support.daemon import COMMAND, ENVIRONMENT, Daemon, write
 from support.dns_server import Answer as DnsAnswer
 from support.dns_server import DnsServer, reply
-from support.milter_client import Answer, MilterClient
+from support.milter_client import Answer, Gone, MilterClient
 from support.patience import until
 
 ACTIONS = ("tempfail", "accept", "reject")
@@ -123,6 +123,25 @@ def test_the_memory_of_headers(tmp_path: Path, wire: str, action: str) -> None:
         assert hits(tmp_path, "headers") == 1
 
 
+@pytest.mark.parametrize("action", ACTIONS)
+def test_one_packet_of_the_mta(tmp_path: Path, action: str) -> None:
+    with serving(tmp_path, f'[limits]\npacket = "128K"\non_packet = "{action}"\n', MARK):
+        with connected(tmp_path) as client:
+            large = client.message(headers=((b"X-Long", b"y" * 140_000),))
+            assert is_as(large, action)
+            assert not large.edits
+            assert client.message(headers=((b"X-Long", b"y" * 100_000),)).edits
+        assert hits(tmp_path, "packet") == 1
+
+
+def test_libmilter_ends_the_connection_at_a_packet_that_is_too_large(tmp_path: Path) -> None:
+    with serving(tmp_path, 'wire = "libmilter"\n[limits]\npacket = "128K"\n', MARK), connected(tmp_path) as client:
+        assert client.message(headers=((b"X-Long", b"y" * 100_000),)).edits
+        with pytest.raises((Gone, OSError)):
+            client.message(headers=((b"X-Long", b"y" * 140_000),))
+        assert is_served(tmp_path)
+
+
 def test_a_hook_that_is_called_again_and_again(tmp_path: Path) -> None:
     again = f"function mod:validate_mailfrom() return msys.core.VALIDATE_AGAIN end\n{MARK}"
     config = '[policy]\nagain_interval = 0.01\nagain_limit = 0.05\non_error = "reject"\n'
@@ -136,14 +155,21 @@ def test_a_long_body_goes_to_a_file(tmp_path: Path, wire: str) -> None:
     spool = tmp_path / "spool"
     spool.mkdir()
     config = f'{wire}[limits]\nmemory_body = "10K"\nspool = "{spool}"\n'
+    with serving(tmp_path, config, MARK), connected(tmp_path) as client:
+        for size in (9_000, 11_000, 3_000_000):
+            (edit,) = client.message(body=b"x" * size).edits
+            assert edit.value.strip() == str(size + len("Subject: x\r\n\r\n")).encode()
+        assert not list(spool.iterdir())  # it has no name
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_no_room_for_a_long_body(tmp_path: Path, wire: str, action: str) -> None:
+    config = f'{wire}[limits]\nmemory_body = "10K"\nspool = "{tmp_path}/missing"\non_spool = "{action}"\n'
     with serving(tmp_path, config, MARK) as daemon:
         with connected(tmp_path) as client:
-            for size in (9_000, 11_000, 3_000_000):
-                (edit,) = client.message(body=b"x" * size).edits
-                assert edit.value.strip() == str(size + len("Subject: x\r\n\r\n")).encode()
-            assert not list(spool.iterdir())  # it has no name
-            spool.rmdir()
-            assert is_as(client.message(body=b"x" * 20_000), "tempfail")
+            large = client.message(body=b"x" * 20_000)
+            assert is_as(large, action)
+            assert not large.edits
             assert client.message().edits
         daemon.wait_log("its body can't be spooled")
         assert hits(tmp_path, "spool") == 1

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lumilter.wire import packets
-from lumilter.wire.packets import CHUNK, LARGEST, MALFORMED, Framer, edit, packet
+from lumilter.wire.packets import CHUNK, LARGEST, MALFORMED, TOO_LARGE, Framer, edit, packet
 
 PACKETS = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=40)), max_size=20)
 
@@ -37,10 +37,23 @@ def test_any_bytes_can_be_fed(pieces: list[bytes]) -> None:
             break
 
 
-@pytest.mark.parametrize("length", [0, LARGEST + 1, 2**32 - 1])
-def test_a_wrong_length_is_told_after_what_came_before(length: int) -> None:
+@pytest.mark.parametrize(
+    ("length", "told"), [(0, MALFORMED), *((n, TOO_LARGE + ord("L")) for n in (LARGEST + 1, 2**32 - 1))]
+)
+def test_a_wrong_length_is_told_after_what_came_before(length: int, told: int) -> None:
     bad = struct.pack("!I", length) + b"Lx"
-    assert [command for command, _ in fed([packet(b"A", b"") + bad])] == [ord("A"), MALFORMED]
+    assert [command for command, _ in fed([packet(b"A", b"") + bad])] == [ord("A"), told]
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_a_packet_that_is_too_large_is_passed_over_however_it_is_cut(data: st.DataObject) -> None:
+    stream = packet(b"A", b"") + packet(b"L", b"x" * 100) * 2 + packet(b"B", b"y" * 99)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=30)))
+    framer = Framer(100)
+    pieces = [stream[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    found = [each for piece in pieces if piece for each in framer.feed(piece)]
+    assert found == [(ord("A"), b""), *[(TOO_LARGE + ord("L"), b"")] * 2, (ord("B"), b"y" * 99)]
 
 
 def test_the_largest_packet_comes_in_small_pieces() -> None:

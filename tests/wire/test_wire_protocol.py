@@ -177,6 +177,25 @@ def test_what_is_out_of_order_or_malformed_ends_the_connection(wrong: bytes, cap
     assert "a connection of an MTA is closed" in caplog.text
 
 
+@pytest.mark.parametrize("large", [packet(b"L", b"X\0" + b"y" * 300 + b"\0"), packet(b"B", b"y" * 300)], ids=["L", "B"])
+def test_a_message_with_a_packet_that_is_too_large_is_answered_for_at_its_end(large: bytes) -> None:
+    hit: list[str] = []
+    limits = Limits(packet=200, on_packet=Outcome(Action.REJECT), on_limit=hit.append)
+    told, written = played([START + MAIL + RCPT + DATA + HEADER + large + large + EOM + MESSAGE + QUIT], limits=limits)
+    assert kinds(told) == "Connect Helo Mail Rcpt Data Abort Mail Rcpt Data EndOfMessage Close"
+    assert [command for command, _ in written].count(ord("r")) == 1
+    assert hit == ["packet"]
+
+
+def test_any_other_packet_that_is_too_large_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    hit: list[str] = []
+    limits = Limits(packet=200, on_limit=hit.append)
+    told, _ = played([START + packet(b"M", b"x" * 300) + MESSAGE], limits=limits)
+    assert kinds(told) == "Connect Helo Close"
+    assert hit == ["packet"]
+    assert "a packet of the command 'M' is larger than 200 bytes" in caplog.text
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

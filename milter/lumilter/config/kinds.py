@@ -131,6 +131,19 @@ def _size(value: object) -> int:
 SIZE = Kind('a size in bytes, or a string such as "512K", "256M" or "1G"', _size)
 
 
+def size(least: str) -> Kind:
+    """A size that is not below another."""
+    expected = f"{SIZE.expected}, {least} or more"
+
+    def read(value: object) -> int:
+        found = _size(value)
+        if found < _size(least):
+            raise _mismatch(expected, value)
+        return found
+
+    return Kind(expected, read)
+
+
 def _mode(value: object) -> int:
     if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
         raise _mismatch(MODE.expected, value)

@@ -164,6 +164,9 @@ def _of_a_message(config: Config, on_limit: Callable[[str], None]) -> Limits:
         on_limit,
         limits.headers,
         _refused(config, limits.on_headers, "the headers of the message are too large"),
+        _refused(config, limits.on_spool, "there is no room for the message"),
+        limits.packet,
+        _refused(config, limits.on_packet, "a header of the message is too large"),
     )
 
 

@@ -16,6 +16,7 @@ from typing import IO
 
 from lumilter.session.events import Outcome
 from lumilter.wire.debts import TEMPFAIL
+from lumilter.wire.packets import LARGEST
 
 log = logging.getLogger("lumilter.wire")
 
@@ -29,6 +30,8 @@ class Limits:
 
     headers: bytes of memory for the headers, whose number no MTA limits; a message with more is answered with
     on_headers.
+    on_spool: for a message whose body can't be written to its file. packet: bytes in one packet of the MTA; a message
+    with a larger one is answered with on_packet.
     """
 
     memory_body: int = 0
@@ -38,6 +41,9 @@ class Limits:
     on_limit: Callable[[str], None] = lambda name: None
     headers: int = 64 << 20
     on_headers: Outcome = TEMPFAIL
+    on_spool: Outcome = TEMPFAIL
+    packet: int = LARGEST
+    on_packet: Outcome = TEMPFAIL
 
 
 class Mapped(mmap.mmap):
@@ -98,6 +104,11 @@ class Content:
         except OSError as error:
             self._unspooled(error)
 
+    def leave_out(self) -> None:
+        """A piece of it was too large to be read."""
+        if self.outcome is None:
+            self._give_up("packet", self._limits.on_packet)
+
     def body(self) -> bytes | memoryview:
         """All of it: bytes, or a read-only memoryview of the file, which ends with `clear`.
 
@@ -126,8 +137,8 @@ class Content:
         self.outcome = None
 
     def _unspooled(self, error: OSError) -> None:
-        log.error("a message is tempfailed, its body can't be spooled: %s", error)
-        self._give_up("spool", TEMPFAIL)
+        log.error("a message is not judged, its body can't be spooled: %s", error)
+        self._give_up("spool", self._limits.on_spool)
 
     def _give_up(self, limit: str, outcome: Outcome) -> None:
         self.outcome = outcome

@@ -13,11 +13,14 @@ from lumilter.session.events import Action
 from lumilter.wire.edits import Call
 
 LARGEST = 16 << 20
-"""Bytes in one packet of the MTA. Postfix sends a header of up to header_size_limit (102,400) in one."""
+"""Bytes in one packet of the MTA, unless told otherwise. Postfix sends a header of up to header_size_limit (102,400)
+in one."""
 CHUNK = 65535
 """Bytes of a body in one packet, MILTER_CHUNK_SIZE."""
 MALFORMED = -1
 """The command of a packet whose length is wrong: nothing that follows it can be read."""
+TOO_LARGE = 256
+"""Is added to the command of a packet that is too large, whose payload is passed over."""
 
 _head = struct.Struct("!IB").unpack_from
 _number = struct.Struct("!I").pack
@@ -34,19 +37,26 @@ PLAIN = {
 
 
 class Framer:
-    """Cuts a stream into packets, however it was cut before."""
+    """Cuts a stream into packets, however it was cut before. largest: bytes of a packet that is taken."""
 
-    __slots__ = ("_missing", "_parts")
+    __slots__ = ("_largest", "_missing", "_parts", "_unwanted")
 
-    def __init__(self) -> None:
+    def __init__(self, largest: int = LARGEST) -> None:
+        self._largest = largest
         self._parts: list[bytes] = []
         """The beginning of a packet. A list, because adding 16 MiB in small pieces to one string takes seconds."""
         self._missing = 0
         """How many bytes are wanted, at least, before looking again."""
+        self._unwanted = 0
+        """How many bytes of a packet that is too large are still to come."""
 
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """The packets that are whole now; after one that is MALFORMED nothing else must be fed."""
-        if self._parts:
+        if self._unwanted:
+            passed = min(self._unwanted, len(data))
+            self._unwanted -= passed
+            data = data[passed:]
+        elif self._parts:
             self._parts.append(data)
             self._missing -= len(data)
             if self._missing > 0:
@@ -57,10 +67,15 @@ class Framer:
         at, end = 0, len(data)
         while end - at > 4:
             length, command = _head(data, at)
-            if not 0 < length <= LARGEST:
+            if not length:
                 packets.append((MALFORMED, data[at : at + 5]))
                 return packets
             stop = at + 4 + length
+            if length > self._largest:
+                packets.append((TOO_LARGE + command, b""))
+                self._unwanted = max(0, stop - end)
+                at = stop
+                continue
             if stop > end:
                 self._parts.append(data[at:])
                 self._missing = stop - end

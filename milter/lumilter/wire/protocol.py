@@ -46,7 +46,19 @@ class Protocol:
     """
 
     __slots__ = (
-        *("_connected", "_content", "_last", "_macros", "_needs", "_opened", "_silent", "_spaced", "_terms", "_told"),
+        *(
+            "_connected",
+            "_content",
+            "_largest",
+            "_last",
+            "_macros",
+            "_needs",
+            "_opened",
+            "_silent",
+            "_spaced",
+            "_terms",
+            "_told",
+        ),
         *("debts", "output", "over"),
     )
 
@@ -66,6 +78,7 @@ class Protocol:
         """An EndOfMessage or an Abort is owed to the conversation."""
         self._macros = Stages()
         self._content = Content(limits)
+        self._largest = limits.packet
         self.debts = Debts()
         self.output: list[bytes | memoryview] = []
         self.over = False
@@ -84,7 +97,7 @@ class Protocol:
         yield from self._part()
 
     def _serve(self) -> Steps:
-        feed, content, store_macros = packets.Framer().feed, self._content, self._macros.put
+        feed, content, store_macros = packets.Framer(self._largest).feed, self._content, self._macros.put
         while True:
             data = yield None
             if not data:
@@ -169,6 +182,8 @@ class Protocol:
     def _other(self, command: int, payload: bytes) -> Steps:
         if command == _NEGOTIATE and self._silent is None:
             self._negotiate(payload)
+        elif self._silent is not None and command >= packets.TOO_LARGE:
+            self._left_out(command - packets.TOO_LARGE)
         elif self._silent is None or command == packets.MALFORMED or command not in b"NAUK":
             raise Violation(f"no packet of the protocol, or out of order: {command:#x} with {payload[:40]!r}")
         elif command == _EOH:
@@ -183,6 +198,14 @@ class Protocol:
             self._connected = False
             self._macros.forget(-1)
             self.debts = Debts()
+
+    def _left_out(self, command: int) -> None:
+        """A packet was too large. A message that it is of is answered for at its end."""
+        self._content.leave_out()
+        if command not in (_HEADER, _BODY):
+            raise Violation(f"a packet of the command {chr(command)!r} is larger than {self._largest} bytes")
+        self._advance(command)
+        self._go_on("header" if command == _HEADER else "body")
 
     def _negotiate(self, payload: bytes) -> None:
         if len(payload) < 12:

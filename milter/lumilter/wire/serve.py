@@ -30,9 +30,6 @@ from lumilter.wire.listener import BACKLOG, Listener, SocketAddress, bind
 
 log = logging.getLogger("lumilter.wire")
 
-_PACKET_LIMIT = 16 << 20
-"""Bytes in one packet of the MTA. libmilter's own 65,535 drop the connection for a header of 100 kB."""
-
 
 class WireError(LumilterError):
     """libmilter did not start, or ended by itself."""
@@ -79,7 +76,7 @@ def serve(
         {signal.SIGTERM: None, signal.SIGINT: None, signal.SIGHUP: None, **(on_signal or {})}
     )
     try:
-        _raise_packet_limit()
+        _set_packet_limit(limits.packet)
         register(name, server, limits, max_sessions, refuse)
         Milter.settimeout(max(1, round(timeout)))
         Milter.setbacklog(BACKLOG)  # libmilter calls listen() again
@@ -129,12 +126,12 @@ def _listening() -> set[int]:
     return {number for number, one in open_sockets() if is_listening(one)}
 
 
-def _raise_packet_limit() -> None:
-    """Postfix sends a header of up to header_size_limit (102,400) in one packet; pymilter has no call for the limit."""
+def _set_packet_limit(size: int) -> None:
+    """libmilter's own 65,535 drop the connection for a header of 100 kB, and pymilter has no call for that."""
     libmilter = ctypes.CDLL(Milter.milter.__file__)
     libmilter.smfi_setmaxdatasize.argtypes = [ctypes.c_size_t]
     libmilter.smfi_setmaxdatasize.restype = ctypes.c_size_t
-    libmilter.smfi_setmaxdatasize(_PACKET_LIMIT)
+    libmilter.smfi_setmaxdatasize(size)
 
 
 def _run(ended: list[BaseException], stopped: socket.socket) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lumilter.config.address import SocketAddress
 from lumilter.config.declare import key
-from lumilter.config.kinds import ACTION, AS_ERROR, MODE, SIZE, SOCKET, TEXT, choice, integer, seconds
+from lumilter.config.kinds import ACTION, AS_ERROR, MODE, SIZE, SOCKET, TEXT, choice, integer, seconds, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,18 @@ class Limits:
         "",
         example="/var/lib/lumilter",
         path=True,
+    )
+    on_spool: str = key(
+        ACTION, "What becomes of messages whose body can't be written there: the disk is full, for one.", "tempfail"
+    )
+    packet: int = key(
+        size("128K"), "Largest packet of the MTA that is taken: a header field is in one, a body is not.", "16M"
+    )
+    on_packet: str = key(
+        ACTION,
+        'What becomes of messages with a larger one. With [milter] wire = "libmilter" it is libmilter that reads '
+        "packets: it ends the connection, and the MTA does what it does without a milter.",
+        "tempfail",
     )
     lookups: int = key(
         integer(1),

@@ -97,7 +97,14 @@ local function from_path(name)
   return concat(tried)
 end
 
-package.loaders = { from_preload, from_path }
+-- Lua modules that Momentum comes with. A policy's own of the same name goes before.
+host.shipped = {}
+
+local function from_us(name)
+  return host.shipped[name] or ""
+end
+
+package.loaders = { from_preload, from_path, from_us }
 
 local LOADING = newproxy() -- not a table: module() would take one for the module
 

@@ -44,6 +44,13 @@ def test_bytecode_is_refused(tmp_path: Path, load: str) -> None:
     assert "precompiled" in evaluated(tmp_path, f"select(2, {load}(string.dump(function() end)))")
 
 
+def test_a_policy_s_own_module_goes_before_one_of_ours(tmp_path: Path) -> None:
+    path = (f"{tmp_path}/?.lua",)
+    assert evaluated(tmp_path, "require('strict')", path=path) == "true"
+    (tmp_path / "strict.lua").write_text("return 'own'")
+    assert evaluated(tmp_path, "require('strict')", path=path) == "own"
+
+
 def test_given_back(tmp_path: Path) -> None:
     assert evaluated(tmp_path, "os.execute('true')", allow=frozenset({"os.execute"})) == "0"
     allowed = frozenset({"io.popen", "ffi"})

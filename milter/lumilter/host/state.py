@@ -20,7 +20,10 @@ from lumilter.resources import lua_dir
 
 MemoryLimit = lupa.LuaMemoryError
 
-CHUNKS = ("patterns", "dialect", "objects", "scheduler", "closures", "loader", "dumper", "natives", "curl", "sandbox")
+CHUNKS = (
+    *("patterns", "dialect", "objects", "scheduler", "closures", "loader", "strict", "dumper", "natives", "curl"),
+    "sandbox",
+)
 """lua/lumilter/NAME.lua, in the order in which they are run; the sandbox closes the door."""
 
 

@@ -175,3 +175,27 @@ def test_a_key_with_which_the_daemon_would_not_start(lumilter: Lumilter, script:
     assert ran.status == 0
     assert f"warning: the daemon would not start: {tmp_path}/none.key: No such file" in ran.out
     assert lumilter("check", "--strict", "-c", config).status == 1
+
+
+def test_certificates_with_which_the_daemon_would_not_start(lumilter: Lumilter, script: Write, tmp_path: Path) -> None:
+    source = script("function mod:validate_connect() end")
+    config = tmp_path / "lumilter.toml"
+    config.write_text(
+        '[[scanner]]\nname = "r"\nkind = "rspamd"\ntls = true\nca_file = "none.pem"\n'
+        f'[[script]]\nname = "p"\nsource = "{source}"\n'
+    )
+    ran = lumilter("check", "-c", config)
+    assert f"warning: the daemon would not start: [[scanner]] r: ca_file {tmp_path}/none.pem can't be used" in ran.out
+
+
+def test_active_filter(lumilter: Lumilter, script: Write, tmp_path: Path) -> None:
+    source = script(
+        'require("msys.cloudmark")\nfunction mod:validate_rcptto() msys.cloudmark.add_af_data("a@b", {}) end'
+    )
+    config = tmp_path / "lumilter.toml"
+    scripts = f'[[script]]\nname = "p"\nsource = "{source}"\n'
+    config.write_text(scripts)
+    ran = lumilter("check", "-c", config)
+    assert 'msys.cloudmark.add_af_data is an error unless [engines] active_filter = "none"' in ran.out
+    config.write_text(scripts + '[engines]\nactive_filter = "none"\n')
+    assert " 0 warnings" in lumilter("check", "-c", config).out

@@ -63,6 +63,7 @@ def test_files_that_can_not_be_used(tmp_path: Path) -> None:
     config = load(written(tmp_path, RSPAMD + 'tls = true\nca_file = "none.pem"\n'))
     with pytest.raises(ConfigError, match=r"\[\[scanner\]\] av: ca_file .*/none\.pem can't be used: No such file"):
         scanners_of(config)
+    assert scanners_of(config, offline=True).by_name["av"].kind == "rspamd"
 
 
 def test_what_is_made(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from lumilter.adapters.scanners.service import Scanners
 from lumilter.cli.offline import load, offline_setup
 from lumilter.daemon.engine import Engine
+from lumilter.daemon.scanning import unusable
 from lumilter.daemon.signatures import unreadable
 from lumilter.host.dialect.tokens import NAME, Tokens, tokenize
 from lumilter.momentum import TABLE, packages
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         warnings += unknown_names(engine.host.state.sources)
         if settings.file:
             warnings += missing_engines(engine.host.state.sources, engine.setup.services.scanners)
-            problems = unreadable(engine.setup.services.signatures, settings)
+            problems = [*unreadable(engine.setup.services.signatures, settings), *unusable(settings)]
             warnings += [f"the daemon would not start: {problem}" for problem in problems]
         for module in engine.host.modules:
             print(f"module {module.name}: {', '.join(hook for hook in HOOKS if hook in module.hooks)}")
@@ -86,6 +87,8 @@ def missing_engines(sources: dict[str, bytes], scanners: Scanners) -> list[str]:
     for path, source in sources.items():
         for line, chain in _chains(tokenize(source, Path(path).name)):
             package = chain.split(".")[1]
+            if package == "cloudmark" and "_af" in chain and chain in FUNCTIONS and scanners.active_filter.wanted:
+                found.append(f'{path}:{line}: {chain} is an error unless [engines] active_filter = "none"')
             if chain not in FUNCTIONS or not FUNCTIONS[chain].blocking:
                 continue
             if package == "av" and not scanners.engines:

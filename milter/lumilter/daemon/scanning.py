@@ -5,7 +5,7 @@ The law: as in `setup`, whose part this is: every key that matters is read here,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from lumilter.adapters.peer import Secured
@@ -53,6 +53,16 @@ def own_scripts(config: Config) -> list[Script]:
     return [Script("[antivirus]", str(lua_dir() / "lumilter" / "antivirus.lua"))]
 
 
+def unusable(config: Config) -> Iterator[str]:
+    """What is wrong with files of certificates, with which the daemon would not start."""
+    for table in config.scanners:
+        if table.tls:
+            try:
+                _context(table, config.file)
+            except ConfigError as error:
+                yield error.message
+
+
 def _context(table: Table, file: str) -> Any:
     """How the certificates of a scanner's servers are checked. Raises ConfigError."""
     from lumilter.adapters.tls import context_of
@@ -85,7 +95,7 @@ def _scanner(table: Table, offline: bool, file: str) -> Scanner:
         pause=table.pause,
     )
     servers: Sequence[Any] = table.servers or ((USUAL[table.kind],) if table.kind in USUAL else ("",))
-    if table.tls:
+    if table.tls and not offline:  # then the files may be out of reach
         context = _context(table, file)
         servers = [Secured(server, context) for server in servers]
     engine = KINDS[table.kind](special)

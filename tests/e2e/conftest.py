@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from support.redis_server import redis_server
+from support.redis_server import redis_server, valkey_server
 from support.sendmail import Unavailable
 from support.site import PostfixSite, Serve, Site, postfix_site, sendmail_site
 
-__all__ = ["redis_server"]
+__all__ = ["redis_server", "valkey_server"]
 
 MAIN = {
     "smtpd_authorized_xclient_hosts": "127.0.0.1",

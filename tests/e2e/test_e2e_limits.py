@@ -92,11 +92,12 @@ def test_exactly_the_allowed_number_passes(site: PostfixSite, serve: Serve, work
     assert admitted(lambda number: site.smtp(source="127.0.0.2")) == (CONNECTIONS, RECIPIENTS)
 
 
+@pytest.mark.parametrize("kind", ["redis_server", "valkey_server"])
 def test_two_daemons_on_one_redis_allow_that_number_together(
-    site: PostfixSite, serve: Serve, tmp_path: Path, redis_server: RedisServer
+    site: PostfixSite, serve: Serve, tmp_path: Path, request: pytest.FixtureRequest, kind: str
 ) -> None:
-    with redis_server.client() as client:
-        client.flushall()
+    redis_server: RedisServer = request.getfixturevalue(kind)
+    redis_server.empty()
     shared = (
         "workers = 2\n"
         f'[redis]\nserver = "inet:{redis_server.port}@127.0.0.1"\ntimeout = 10\nshared = ["sessions", "series"]\n'

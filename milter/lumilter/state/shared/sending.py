@@ -48,17 +48,17 @@ def _to_nodes(client: Any, commands: Sequence[Command]) -> list[Any]:
     from redis.exceptions import AskError, MovedError
 
     answers: list[Any] = [None] * len(commands)
-    places: dict[Any, list[int]] = {}
+    places: dict[str, tuple[Any, list[int]]] = {}
     for at, command in enumerate(commands):
         try:
-            places.setdefault(client.get_node_from_key(command[_KEY]), []).append(at)
+            node = client.get_node_from_key(command[_KEY])
+            places.setdefault(node.name, (node, []))[1].append(at)
         except Exception as error:  # nobody has the slot
             answers[at] = error
-    lost = None
-    for node, some in places.items():
-        got = (
-            [lost] * len(some) if lost else _together(client.get_redis_connection(node), [commands[at] for at in some])
-        )
+    lost: Any = None
+    for node, some in places.values():
+        connection = client.get_redis_connection(node)
+        got = [lost] * len(some) if lost else _together(connection, [commands[at] for at in some])
         lost = next(filter(is_away, got), None)
         for at, answer in zip(some, got, strict=True):
             answers[at] = answer

@@ -72,7 +72,9 @@ def _cluster(server: Server, known: Iterable[Address], options: dict[str, Any]) 
 
     untyped: Any = redis.cluster
     nodes = dict.fromkeys([(server.host, server.port), *known])
-    return untyped.RedisCluster(startup_nodes=[untyped.ClusterNode(*each) for each in nodes], **options)
+    client = untyped.RedisCluster(startup_nodes=[untyped.ClusterNode(*each) for each in nodes], **options)
+    client.cluster_error_retry_attempts = 0  # redis-py 5 looks at this; later ones at "retry"
+    return client
 
 
 def nodes(client: Any) -> list[Address]:

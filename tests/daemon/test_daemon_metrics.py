@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lumilter.daemon import observers
+from lumilter.host.closures import Purpose
 from lumilter.host.tasks import Limits
 from lumilter.session.events import CONTINUE, Abort, Close, Event, Helo, Outcome
 from lumilter.session.session import Session
@@ -80,6 +81,47 @@ def test_hooks_waits_and_errors(tmp_path: Path) -> None:
         assert waits.pop(("dns", "nxdomain")) >= 1
         assert seen.figure("script_errors") == {("policy",): 1}
         assert seen.figure("limits_hit")["lookup_timeout",] == 1
+
+
+def test_closures(tmp_path: Path) -> None:
+    """Failed ones too; the name of what ran them is in the log's line as well."""
+    text = """
+        require("msys.timer")
+        require("msys.threadpool")
+        function mod:validate_ehlo()
+          kept = {
+            msys.timer.after(0.001, function() msys.sleep(0.002) end, "tidy"),
+            msys.timer.after(0.001, function() error("oops") end),
+          }
+          msys.runInPool("io", function() end)
+          msys.runInPool("CPU", function() end, function() end)
+        end"""
+    expected = {
+        ("timer", "tidy", "policy"): 1,
+        ("timer", "", "policy"): 1,
+        ("pool", "IO", "policy"): 1,
+        ("pool", "CPU", "policy"): 1,
+        ("completion", "CPU", "policy"): 1,
+    }
+    with watched(tmp_path, text) as seen:
+        seen.session(*ENVELOPE)
+        until(lambda: seen.figure("closure_seconds") == expected)
+        assert seen.figure("script_errors") == {("policy",): 1}
+
+
+@pytest.mark.parametrize(
+    ("purpose", "text"),
+    [
+        (Purpose("timer", "tidy"), "timer tidy"),
+        (Purpose("timer", ""), "a timer"),
+        (Purpose("timer", "{x}"), "timer {x}"),
+        (Purpose("pool", "IO"), "closure in pool IO"),
+        (Purpose("completion", "IO"), "completion of a closure in pool IO"),
+        (Purpose("command", "my own"), "command my own"),
+    ],
+)
+def test_what_the_log_calls_a_closure(purpose: Purpose, text: str) -> None:
+    assert str(purpose) == text
 
 
 LIMITED = {

@@ -53,6 +53,12 @@ FAMILIES: Mapping[str, Family] = {
     "hook_seconds": Family(
         HISTOGRAM, "Time that a hook took from its start to its end, waits included.", ("module", "hook"), _SECONDS
     ),
+    "closure_seconds": Family(
+        HISTOGRAM,
+        "Time that a closure took, waits included: of a timer, in a pool, the completion of one, a console command.",
+        ("kind", "name", "module"),
+        _SECONDS,
+    ),
     "wait_seconds": Family(
         HISTOGRAM,
         "Time that scripts waited for a lookup or other work of a pool thread, the time until one was free included.",
@@ -99,7 +105,7 @@ FAMILIES: Mapping[str, Family] = {
 
 LIMITS = (
     *("deadline", "instructions", "memory", "again"),
-    *("sessions", "message_size", "headers", "spool", "lookup_timeout"),
+    *("sessions", "message_size", "headers", "spool", "packet", "lookup_timeout"),
 )
 """Label values of limits_hit that are there from the start, so that the first time shows as an increase."""
 

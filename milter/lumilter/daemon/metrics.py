@@ -1,7 +1,7 @@
-"""What a worker counts: sessions and what was decided, hooks, waits, limits.
+"""What a worker counts: sessions and what was decided, hooks, closures, waits, limits.
 
-The law: counts and decides nothing. `observe` may be called on any thread, `hook`, `wait` and `snapshot` are called on
-the loop's; an observation costs about a microsecond, and none can fail a session.
+The law: counts and decides nothing. `observe` may be called on any thread, `hook`, `closure`, `wait` and `snapshot` are
+called on the loop's; an observation costs about a microsecond, and none can fail a session.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from lumilter.daemon.engine import Engine
 from lumilter.daemon.figures import Figures, Snapshot
 from lumilter.daemon.mail import Mailer
 from lumilter.errors import LimitError, ScriptError
+from lumilter.host.closures import ClosureEnd
 from lumilter.host.drive import HookEnd
 from lumilter.loop import Loop
 from lumilter.session.events import CONTINUE, Action, Connect, Data, EndOfMessage, Event, Helo, Mail, Outcome, Rcpt
@@ -107,6 +108,11 @@ class Meter:
     def hook(self, ended: HookEnd) -> None:
         """A hook has returned or failed: Host.on_hook."""
         self.figures.observe("hook_seconds", (ended.module, ended.hook), ended.seconds)
+
+    def closure(self, ended: ClosureEnd) -> None:
+        """A closure has returned or failed: Closures.on_end."""
+        labels = ended.purpose.kind, ended.purpose.name, ended.module
+        self.figures.observe("closure_seconds", labels, ended.seconds)
 
     def wait(self, kind: str, seconds: float, outcome: str) -> None:
         """A script has waited: Tasks.on_wait. Sleeping is no work for anybody, and is not counted."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from lumilter.daemon import log, slow
 from lumilter.daemon.engine import Engine, Observer
 from lumilter.daemon.metrics import Meter
+from lumilter.host.closures import ClosureEnd
 from lumilter.host.drive import HookEnd
 from lumilter.loop import Loop
 from lumilter.session.events import Event, Outcome
@@ -34,7 +35,7 @@ def in_order(*before: Observer) -> Observer:
 
 
 def watch(engine: Engine, loop: Loop, meter: Meter, slow_hook: Callable[[], float]) -> None:
-    """Count hooks, waits and closures' errors from now on, and warn of slow hooks.
+    """Count hooks, waits and closures from now on, and warn of slow hooks.
 
     slow_hook: gives the seconds that are too long; 0 is never.
     """
@@ -55,5 +56,12 @@ def watch(engine: Engine, loop: Loop, meter: Meter, slow_hook: Callable[[], floa
         except Exception:
             _log.exception("a wait for %s could not be observed", kind)
 
+    def closure(ended: ClosureEnd) -> None:
+        try:
+            meter.closure(ended)
+        except Exception:
+            _log.exception("%s could not be observed", ended.purpose)
+
     meter.attach(engine, loop)
-    host.on_hook, host.tasks.on_wait, host.closures.on_error = hook, wait, meter.script_error
+    host.on_hook, host.tasks.on_wait = hook, wait
+    host.closures.on_error, host.closures.on_end = meter.script_error, closure

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lumilter.calls import Here, LuaFunction
 from lumilter.errors import LumilterError, ScriptError
-from lumilter.host.closures import Closures
+from lumilter.host.closures import Closures, Purpose
 from lumilter.host.tasks import Tasks
 from lumilter.host.values import from_wire, to_wire
 
@@ -66,8 +66,8 @@ class Controls:
             if found is not None:
                 closure, module = found
                 here = Here("control", module, output=_Output(line))
-                what, args = f"command {' '.join(words[:length])}", [CommandConstruct(list(words))]
-                self._closures.run(what, closure, here, self._tasks.limits, ended, args)
+                purpose, args = Purpose("command", " ".join(words[:length])), [CommandConstruct(list(words))]
+                self._closures.run(purpose, closure, here, self._tasks.limits, ended, args)
                 return True
         return False
 

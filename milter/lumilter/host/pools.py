@@ -14,7 +14,7 @@ from typing import Any
 
 from lumilter.calls import Here, LuaFunction, Outcome, Until
 from lumilter.errors import ScriptError
-from lumilter.host.closures import Closures
+from lumilter.host.closures import Closures, Purpose
 from lumilter.host.pool_figures import LOOKUPS, Totals, named_figures
 from lumilter.host.tasks import Limits
 from lumilter.loop import Loop
@@ -177,7 +177,7 @@ class Pools:
                     answer(Outcome(closure) if error is None else (False, str(error)))
 
                 left = min(pool.deadline, until - time.monotonic())
-                self._closures.call(closure, own, Limits(self._instructions, left), over)
+                self._closures.call(Purpose("pool", pool.name), closure, own, Limits(self._instructions, left), over)
 
             work = _Work(run)
             pool.submit(work)
@@ -196,7 +196,8 @@ class Pools:
 
         The script goes on at once, or when there is a place in the pool's queue. After an error nothing is completed.
         """
-        own, what, limits = _beside(here), f"closure in pool {pool.name}", Limits(self._instructions, pool.deadline)
+        own, limits = _beside(here), Limits(self._instructions, pool.deadline)
+        purpose, afterwards = Purpose("pool", pool.name), Purpose("completion", pool.name)
         session = here.session
         release: Callable[[], None] = _nothing
 
@@ -212,9 +213,9 @@ class Pools:
                 if not in_pool:
                     ended()
                 then = last if in_pool else release
-                self._closures.run(f"completion of a {what}", completion, own, limits, lambda error: then())
+                self._closures.run(afterwards, completion, own, limits, lambda error: then())
 
-            self._closures.run(what, closure, own, limits, over)
+            self._closures.run(purpose, closure, own, limits, over)
 
         def submit(work: _Work) -> None:
             nonlocal release

@@ -15,7 +15,7 @@ from typing import Any
 
 from lumilter.calls import Bound, Here, LuaFunction
 from lumilter.errors import LumilterError, ScriptError
-from lumilter.host.closures import Closures
+from lumilter.host.closures import Closures, Purpose
 from lumilter.host.tasks import Limits
 from lumilter.loop import Loop
 from lumilter.loop import Timer as Alarm
@@ -139,9 +139,8 @@ class ScriptTimer:
             if timer is not None:
                 timer._ended()
 
-        what = f"timer {self.name}" if self.name else "a timer"
         here = Here("timer", self._module, shadow=self._shadow)
-        timers.closures.run(what, self._closure, here, timers.limits, ended)
+        timers.closures.run(Purpose("timer", self.name), self._closure, here, timers.limits, ended)
 
     def _ended(self) -> None:
         self._running = False

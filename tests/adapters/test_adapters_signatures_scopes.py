@@ -65,3 +65,9 @@ def test_a_scope_that_says_nothing_falls_back() -> None:
     assert scopes.of(Way("b", "", "d.example")) == (False, False)
     assert scopes.of(Way("b", "", "e.example")) == (False, True)
     assert scopes.of(Way("c", "", "d.example")) == (True, True)
+
+
+def test_domains_in_unicode() -> None:
+    scopes = Scopes([Scope(domain="xn--bcher-kva.example", dkim=False)])
+    assert scopes.of(Way("", "", "b\u00fccher.example")) == (False, True)
+    assert scopes.of(Way("", "", "\udcff.example")) == (True, True)

@@ -111,7 +111,11 @@ def dmarc_records(text: str) -> None:
     assert found is None or (found.policy in dmarc.POLICIES and found.sub in dmarc.POLICIES and found.percent <= 100)
 
 
-@target(mix([b"mx.test", b'"', b"(", b")", b"\\", b";", b" ", b"\r\n\t", b"1", b"\xff"], 12) | BYTES)
+@target(
+    mix([b"mx.test", b'"', b"(", b")", b"\\", b";", b" ", b"\r\n\t", b"1", b"\xff", b"=?utf-8?q?", b"?="], 12) | BYTES
+)
 def claims(text: bytes) -> None:
-    """Whom a field claims to be from is a part of it."""
+    """Whom a field claims to be from is a part of it; what is ours by the letter is among what claims to be."""
     assert results.authserv_id(text).replace(b"\\", b"") in text.lower().replace(b"\\", b"")
+    fields = [(results.NAME, text)]
+    assert set(results.own(fields, "mx.test")) <= set(results.claimed(fields, "mx.test"))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a message leaves. binding, group: "" is none. domain: the recipient's, in lower case."""
+    """How a message leaves. binding, group: "" is none. domain: the recipient's, in lower case, in Unicode or not."""
 
     binding: str = ""
     group: str = ""
@@ -56,7 +56,9 @@ class Scopes:
         """Whether a message is signed with DKIM, and with DomainKeys."""
         dkim, domainkeys = self.dkim, self.domainkeys
         if self.scopes:
-            way = Way(way.binding, way.group or self.groups.get(way.binding, ""), way.domain)
+            from lumilter.adapters.signatures.options import ascii_domain
+
+            way = Way(way.binding, way.group or self.groups.get(way.binding, ""), ascii_domain(way.domain))
             for scope in sorted((each for each in self.scopes if each.holds(way)), key=lambda each: each.rank):
                 dkim = dkim if scope.dkim is None else scope.dkim
                 domainkeys = domainkeys if scope.domainkeys is None else scope.domainkeys

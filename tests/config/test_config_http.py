@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lumilter.adapters.datasources.contract import DatasourceError
+from lumilter.adapters.datasources.contract import Request as Query
+from lumilter.adapters.files import SyslogSettings
 from lumilter.adapters.http import Request, WebClient, WebError
 from lumilter.config import load
 from lumilter.daemon.setup import setup_of, web_settings
@@ -65,3 +68,35 @@ def test_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
     assert caught.value.line == 2
     assert says in str(caught.value)
     assert "geheim" not in str(caught.value)
+
+
+def test_what_scripts_open_is_as_configured(tmp_path: Path) -> None:
+    text = '[files]\npersist = "kept"\nsyslog_socket = "log"\nsyslog_ident = "i"\nsyslog_facility = "local3"\n'
+    allowed = '[lua]\nallow = ["io.popen"]\n'
+    settings = setup_of(load(write(tmp_path, text))).services.files.settings
+    assert settings.persist == str(tmp_path / "kept")
+    assert settings.syslog == SyslogSettings(str(tmp_path / "log"), "i", "local3")
+    assert not settings.programs
+    assert setup_of(load(write(tmp_path, text + allowed))).services.files.settings.programs
+
+
+def test_a_datasource_opens_what_scripts_open(tmp_path: Path) -> None:
+    text = '[files]\npersist = "kept"\n[[datasource]]\nname = "io"\nuri = "iowrapper:"\nmax_size = 200\n'
+
+    def asked(uri: str) -> object:
+        services = setup_of(load(write(tmp_path, text))).services
+        try:
+            return services.datasources.submit("io", Query(uri), time.monotonic() + 60).result().rows
+        finally:
+            services.datasources.close()
+            services.web.close()
+
+    with http_server() as server:
+        assert asked(f"{server.url}/size/3") == asked(f"persist://{server.url}/size/3") == [("xxx",)]
+        with pytest.raises(DatasourceError, match="404 Not Found"):
+            asked(f"{server.url}/status/404")
+        with pytest.raises(DatasourceError, match="larger than 200 bytes"):
+            asked(f"{server.url}/size/201")
+    assert asked(f"persist://{server.url}/size/3") == [("xxx",)]
+    with pytest.raises(DatasourceError):
+        asked(f"{server.url}/size/3")

@@ -7,20 +7,16 @@ from collections.abc import Sequence
 from lumilter.adapters.datasources.contract import Options
 from lumilter.adapters.datasources.datasource import Behaviour
 from lumilter.adapters.datasources.service import Datasources, Settings
-from lumilter.adapters.http import Request, Web
-from lumilter.adapters.http_request import checked_url
+from lumilter.adapters.files import Files
+from lumilter.adapters.http import Web
 from lumilter.config.sections.datasources import Datasource
-from lumilter.errors import LookupFailed
 
 
-def datasources_of(tables: Sequence[Datasource], web: Web, offline: bool = False) -> Datasources:
-    """Raises ConfigError for URIs that can't be used. web: for iowrapper. offline: see Datasources."""
+def datasources_of(tables: Sequence[Datasource], files: Files, web: Web, offline: bool = False) -> Datasources:
+    """Raises ConfigError for URIs that can't be used. files, web: for iowrapper. offline: see Datasources."""
 
     def opened(uri: str, deadline: float, most: int) -> bytes:
-        answer = web.fetch(Request("GET", checked_url(uri), most=most), deadline)
-        if not 200 <= answer.status < 300:
-            raise LookupFailed(f"{answer.status} {answer.reason}".strip())
-        return answer.body
+        return files.read(uri, web, deadline, most)
 
     return Datasources(map(_settings, tables), offline, opened)
 

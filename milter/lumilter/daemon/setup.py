@@ -57,7 +57,7 @@ def setup_of(
     """
     lua, dns, pcre = config.lua, config.dns, config.pcre
     hostname = socket.gethostname().lower()
-    web = web or WebClient(web_settings(config))
+    web, opened = web or WebClient(web_settings(config)), files_of(config, offline)
     services = Services(
         resolver=resolver or LateResolver(servers=dns.servers, cache_entries=dns.cache_entries),
         dns_timeout=dns.timeout,
@@ -65,8 +65,8 @@ def setup_of(
         hostname=hostname,
         mail=mail or (Mailer(config.inject, hostname) if config.inject.server else NoMail()),
         web=web,
-        files=files_of(config, offline),
-        datasources=datasources_of(config.datasources, web, offline),
+        files=opened,
+        datasources=datasources_of(config.datasources, opened, web, offline),
         state=state or State(rules=rules_of(config)),
         scanners=scanners_of(config, offline),
         signatures=signatures_of(config, offline),

@@ -54,18 +54,21 @@ class Files:
         self._open: WeakSet[LocalFile | PipeWriter | SyslogWriter] = WeakSet()
         self._crowd = _CROWD
 
-    def read(self, name: str, web: Web, deadline: float) -> bytes:
-        """The whole of it. Raises FileError."""
+    def read(self, name: str, web: Web, deadline: float, most: int | None = None) -> bytes:
+        """The whole of it. most: bytes of an answer by HTTP, where not as many are allowed as [http] has it.
+
+        Raises FileError.
+        """
         scheme, rest = split(name)
         if scheme in ("http", "https"):
-            return _fetched(name, web, deadline)
+            return _fetched(name, web, deadline, most)
         if scheme == "jlog":
             raise FileError(f"{name}: {UNREADABLE}")
         if scheme in ("pipe", "syslog"):
             raise FileError(f"{scheme}: can only be written")
         if scheme == "persist":
             inner = rest.removeprefix("//")
-            return self._kept.read(inner, lambda: self.read(inner, web, deadline))
+            return self._kept.read(inner, lambda: self.read(inner, web, deadline, most))
         return read_file(self._copies.to_read(rest) if self._copies else rest, self.settings.limits, deadline)
 
     def open(self, name: str, flags: int, mode: int | None, web: Web, deadline: float) -> Stream:
@@ -150,9 +153,9 @@ def _unquoted(text: str) -> str:
     return unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
 
 
-def _fetched(url: str, web: Web, deadline: float) -> bytes:
+def _fetched(url: str, web: Web, deadline: float, most: int | None) -> bytes:
     try:
-        answer = web.fetch(Request("GET", checked_url(url)), deadline)
+        answer = web.fetch(Request("GET", checked_url(url), most=most), deadline)
     except LookupFailed as error:
         raise FileError(str(error)) from None
     if not 200 <= answer.status <= 299:

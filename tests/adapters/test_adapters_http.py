@@ -176,7 +176,7 @@ def test_size(server: HttpServer) -> None:
 
 
 def test_time(server: HttpServer) -> None:
-    web = WebClient(Settings(timeout=0.2))
+    web = WebClient(Settings(timeout=1))
     failing(web, Request("GET", server.url + "/slow/5"), "timeout", "no answer in time")
     assert web.fetch(Request("GET", server.url + "/slow/0.5", timeout=60), soon()).body == b"late"
     with pytest.raises(WebError, match="in time"):

@@ -42,10 +42,12 @@ def mariadb() -> Iterator[Mariadb]:
     user = account("mysql")
     with own_directory(user) as directory:
         data, port, socket = directory / "data", free_port(), str(directory / "sock")
+        # A server that starts removes the temporary tables of all others in /tmp.
+        places = [f"--datadir={data}", f"--tmpdir={directory}"]
         options = ["--auth-root-authentication-method=normal", "--skip-test-db", "--innodb-log-file-size=4M"]
-        prepared(["mariadb-install-db", "--no-defaults", f"--datadir={data}", *options], user)
+        prepared(["mariadb-install-db", "--no-defaults", *places, *options], user)
         command = [
-            "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={data}", f"--socket={socket}", f"--port={port}",
+            "/usr/sbin/mariadbd", "--no-defaults", *places, f"--socket={socket}", f"--port={port}",
             "--bind-address=127.0.0.1", f"--pid-file={directory}/pid", "--skip-name-resolve", "--max-connections=60",
             "--innodb-buffer-pool-size=16M", "--innodb-flush-log-at-trx-commit=0", "--innodb-log-file-size=4M",
             "--performance-schema=off", "--skip-log-bin",

@@ -328,3 +328,21 @@ def test_a_reader_that_goes_away(daemon: Scripted) -> None:
     )
     assert ran.stderr == "0\n"
     assert ran.stdout.count("\n") == 1
+
+
+HEAVY = (
+    *("lupa", "Milter", "sqlalchemy", "dns", "cryptography", "httpx", "lxml", "redis", "lmdb", "prometheus_client"),
+    *("lumilter.host", "lumilter.session", "lumilter.wire", "lumilter.api", "lumilter.adapters"),
+)
+
+
+@pytest.mark.parametrize("place", [("--socket", "missing"), ("-c", "lumilter.toml")])
+def test_it_starts_without_what_runs_scripts(tmp_path: Path, place: tuple[str, str]) -> None:
+    """Monitoring calls it often: it costs as much as what it imports."""
+    (tmp_path / "lumilter.toml").write_text(f'[milter]\nsocket = "unix:{tmp_path}/m.sock"\n')
+    code = "import sys; from lumilter.cli import main; main(sys.argv[1:]); print(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", code, "ctl", *place, "status"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "milter")}
+    ran = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert "does not exist: the daemon is not running" in ran.stderr
+    assert {name for name in ran.stdout.splitlines() if name.startswith(HEAVY)} == set()

@@ -15,7 +15,7 @@ from lumilter.adapters.dns_question import question
 from lumilter.cli.eml import read_message
 from lumilter.config.address import SocketAddress
 from lumilter.config.stanza import parse
-from lumilter.daemon.log import one_line
+from lumilter.daemon.printable import one_line
 from lumilter.host.dialect import translate
 from lumilter.session import rfc2047, verdict
 from lumilter.session.address import Path, addresses

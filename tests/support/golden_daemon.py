@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from lumilter.daemon.log import one_line
+from lumilter.daemon.printable import one_line
 from lumilter.session.events import (
     Abort,
     AddRecipient,

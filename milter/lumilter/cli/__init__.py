@@ -1,19 +1,31 @@
 """The command line: `lumilter VERB`.
 
-The law: a file for each verb, whose `add` declares its options and whose `run` returns the exit status.
+The law: a file for each verb, whose `add` declares its options and whose `run` returns the exit status. Only the file
+of the verb at hand is imported: `lumilter ctl` is called often, and needs nothing of what runs scripts.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 from lumilter import __version__
-from lumilter.cli import check, ctl, evaluate, functions, postfix_config, replay, serve, test
 from lumilter.errors import ConfigError, LumilterError, ScriptError
 
+VERBS = {
+    "serve": "serve",
+    "check": "check",
+    "test": "test",
+    "replay": "replay",
+    "functions": "functions",
+    "postfix-config": "postfix_config",
+    "eval": "evaluate",
+    "ctl": "ctl",
+}
+"""The file of each verb, in the order of the help."""
 EX_CONFIG = 78
 EX_SOFTWARE = 70
 
@@ -25,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"lumilter {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for verb in (serve, check, test, replay, functions, postfix_config, evaluate, ctl):
-        verb.add(verbs)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    wanted = [verb for verb in VERBS if verb in arguments[:1]] or VERBS
+    for verb in wanted:
+        importlib.import_module(f"lumilter.cli.{VERBS[verb]}").add(verbs)
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)

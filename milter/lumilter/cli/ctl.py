@@ -19,11 +19,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lumilter import config
 from lumilter.cli.ctl_status import status_lines
-from lumilter.cli.serve import DEFAULT_CONFIG
-from lumilter.daemon import trace
-from lumilter.daemon.log import one_line
+from lumilter.cli.places import DEFAULT_CONFIG
+from lumilter.daemon.printable import one_line
 from lumilter.errors import ConfigError
 
 EX_UNAVAILABLE = 69
@@ -59,6 +57,12 @@ def _network(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _traced(record: Any) -> Iterable[str]:
+    from lumilter.daemon import trace  # it knows sessions, which other verbs have no use for
+
+    return trace.lines(record)
+
+
 def _of_client(options: argparse.Namespace) -> dict[str, Any]:
     return {"client": options.client} if options.client else {}
 
@@ -91,7 +95,7 @@ VERBS: Mapping[str, Verb] = {
     ),
     "trace": Verb(
         "show clients' sessions as they happen, until ^C",
-        declare=_client, args=_of_client, render=trace.lines, patient=True,
+        declare=_client, args=_of_client, render=_traced, patient=True,
     ),
     "record": Verb(
         "save clients' sessions for `lumilter replay`, or stop that",
@@ -256,6 +260,8 @@ def _connect(path: str, request: bytes, patient: bool) -> socket.socket:
 
 def _configured(file: str) -> str:
     """The path of the control socket; "" if there is none. Raises ConfigError."""
+    from lumilter import config  # not needed with --socket
+
     try:
         address = config.load(file).control_address()
     except ConfigError as error:

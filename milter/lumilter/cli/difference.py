@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lumilter.daemon.log import one_line, verdict_name
+from lumilter.daemon.log import verdict_name
+from lumilter.daemon.printable import one_line
 from lumilter.daemon.session_file import outcome_object
 from lumilter.session.events import (
     AddHeader,

@@ -15,7 +15,7 @@ from lumilter import config
 from lumilter.adapters.dns_lookup import Lookup
 from lumilter.adapters.http import NoWeb
 from lumilter.calls import Here
-from lumilter.cli.serve import DEFAULT_CONFIG
+from lumilter.cli.places import DEFAULT_CONFIG
 from lumilter.cli.unsent import Unsent
 from lumilter.daemon.engine import Observer, Setup
 from lumilter.daemon.setup import setup_of

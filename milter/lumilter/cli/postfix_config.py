@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from lumilter import config
+from lumilter.cli.places import DEFAULT_CONFIG
 from lumilter.cli.postfix_lines import AGENTS, CLEANUP, main_cf, master_cf, route_table, strip_table, transports
-from lumilter.cli.serve import DEFAULT_CONFIG
 from lumilter.config import Config
 from lumilter.daemon.setup import transport_of
 from lumilter.errors import ConfigError

@@ -23,7 +23,7 @@ from lumilter.cli.difference import Difference, differences
 from lumilter.cli.envelope import session_of
 from lumilter.cli.offline import offline_setup
 from lumilter.daemon.engine import Engine
-from lumilter.daemon.log import one_line
+from lumilter.daemon.printable import one_line
 from lumilter.daemon.record import SUFFIX, read
 from lumilter.errors import ConfigError, LumilterError, ScriptError
 from lumilter.session.events import CONTINUE, Close, EndOfMessage, Event, Outcome

@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from lumilter.daemon.log import one_line, verdict_name
+from lumilter.daemon.log import verdict_name
+from lumilter.daemon.printable import one_line
 from lumilter.errors import ScriptError
 from lumilter.session.apply import apply
 from lumilter.session.events import (

@@ -7,13 +7,12 @@ import dataclasses
 import logging
 
 from lumilter import config
+from lumilter.cli.places import DEFAULT_CONFIG
 from lumilter.config import Config, SocketAddress
 from lumilter.daemon import systemd
 from lumilter.daemon.operations import Operations
 from lumilter.daemon.supervisor import Supervisor
 from lumilter.errors import ConfigError
-
-DEFAULT_CONFIG = "/etc/lumilter/lumilter.toml"
 
 
 def add(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

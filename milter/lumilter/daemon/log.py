@@ -17,6 +17,7 @@ from typing import Any
 
 from lumilter.calls import Here
 from lumilter.config.sections.observing import Log
+from lumilter.daemon.printable import one_line
 from lumilter.errors import ConfigError, ScriptError
 from lumilter.session.events import Abort, Action, Close, Edit, EndOfMessage, Event, Outcome, Rcpt
 from lumilter.session.session import Session
@@ -66,11 +67,6 @@ class Formatter(logging.Formatter):
         parts.append(one_line(text))
         parts.extend(f" {key}={_value(value)}" for key, value in fields.items() if value not in ("", None, [], (), {}))
         return "".join(parts)
-
-
-def one_line(text: str) -> str:
-    """Text without anything that would end or disguise a line."""
-    return "".join(c if c.isprintable() and c.isascii() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _value(value: Any) -> str:

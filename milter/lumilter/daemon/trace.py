@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from lumilter.daemon import log
+from lumilter.daemon.printable import one_line
 from lumilter.session.events import (
     Abort,
     Action,
@@ -146,14 +147,14 @@ def lines(record: Mapping[str, Any]) -> Iterator[str]:
     """A record as text: a line for the event, one for each hook, one for what came of it."""
     clock = time.strftime("%H:%M:%S", time.localtime(record["time"])) + f".{int(record['time'] % 1 * 1000):03d}"
     name = record["queue_id"] or record["conn_id"]
-    yield log.one_line(f"{clock} {record['client']} {name} {record['event']} {record['argument']}".rstrip())
+    yield one_line(f"{clock} {record['client']} {name} {record['event']} {record['argument']}".rstrip())
     for run in record["hooks"]:
         recipient = f" <{run['recipient']}>" if run["recipient"] else ""
-        yield log.one_line(f"    {run['module']}.{run['hook']}{recipient}: {run['result']}, {run['ms']:.1f} ms")
+        yield one_line(f"    {run['module']}.{run['hook']}{recipient}: {run['result']}, {run['ms']:.1f} ms")
     for error in record["errors"]:
-        yield log.one_line(f"    error: {error}")
+        yield one_line(f"    error: {error}")
     if record["event"] not in _UNANSWERED:
-        yield log.one_line(f"    {_end(record)}")
+        yield one_line(f"    {_end(record)}")
 
 
 def _end(record: Mapping[str, Any]) -> str:

@@ -53,7 +53,7 @@ def limit_segments(path: Path, size: int) -> None:
 def test_the_bytes(tmp_path: Path) -> None:
     path, umask = tmp_path / "log", os.umask(0)
     try:
-        writer = JlogWriter(str(path), "my subscriber", True, 0o660)
+        writer = JlogWriter(str(path), ("my subscriber",), True, 0o660)
         for message in (b"hello\n", b"", b"\0\xff"):
             assert writer.write(message, soon()) == len(message)
     finally:
@@ -73,7 +73,7 @@ def test_the_bytes(tmp_path: Path) -> None:
 
 
 def test_segments(tmp_path: Path) -> None:
-    writer = JlogWriter(str(tmp_path / "log"), "", True, 0o600)
+    writer = JlogWriter(str(tmp_path / "log"), (), True, 0o600)
     limit_segments(tmp_path / "log", 100)
     for number in range(10):
         writer.write(b"%d" % number * 50, soon())
@@ -86,7 +86,7 @@ def test_segments(tmp_path: Path) -> None:
 
 
 def test_a_segment_that_was_read_and_removed(tmp_path: Path) -> None:
-    writer = JlogWriter(str(tmp_path / "log"), "", True, 0o600)
+    writer = JlogWriter(str(tmp_path / "log"), (), True, 0o600)
     limit_segments(tmp_path / "log", 10)
     writer.write(b"one", soon())
     (tmp_path / "log" / "00000000").unlink()
@@ -96,18 +96,18 @@ def test_a_segment_that_was_read_and_removed(tmp_path: Path) -> None:
 
 def test_subscribers(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    JlogWriter(str(path), "a", True, 0o600).write(b"1", soon())
+    JlogWriter(str(path), ("a",), True, 0o600).write(b"1", soon())
     (path / "00000000").rename(path / "00000007")
-    JlogWriter(str(path), "b", True, 0o600)
+    JlogWriter(str(path), ("b",), True, 0o600)
     assert (path / "cp.61").read_bytes() == bytes(8)
     assert (path / "cp.62").read_bytes() == struct.pack("=II", 7, 0)
     (path / "cp.61").write_bytes(struct.pack("=II", 9, 3))
-    JlogWriter(str(path), "a", True, 0o600)
+    JlogWriter(str(path), ("a",), True, 0o600)
     assert (path / "cp.61").read_bytes() == struct.pack("=II", 9, 3)
 
 
 def write(path: str, number: int, count: int) -> None:
-    writer = JlogWriter(path, "master", True, 0o600)
+    writer = JlogWriter(path, ("master",), True, 0o600)
     for message in range(count):
         writer.write(b"%d:%d:" % (number, message) + b"%d" % number * (message * 37 % 900), soon())
 
@@ -146,8 +146,8 @@ def test_what_is_no_jlog(tmp_path: Path) -> None:
         ("no/parent", True, "No such file"),
     ):
         with pytest.raises(FileError, match=why):
-            JlogWriter(str(tmp_path / name), "", create, 0o600)
-    JlogWriter(str(tmp_path / "empty"), "", True, 0o600).write(b"x", soon())
+            JlogWriter(str(tmp_path / name), (), create, 0o600)
+    JlogWriter(str(tmp_path / "empty"), (), True, 0o600).write(b"x", soon())
     assert list(messages(tmp_path / "empty")) == [b"x"]
 
 
@@ -164,11 +164,11 @@ def test_metastores_that_are_not_written_to(tmp_path: Path, metastore: bytes, wh
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "metastore").write_bytes(metastore)
     with pytest.raises(FileError, match=why):
-        JlogWriter(str(tmp_path / "log"), "", True, 0o600)
+        JlogWriter(str(tmp_path / "log"), (), True, 0o600)
 
 
 def test_a_lock_that_is_never_given_back(tmp_path: Path) -> None:
-    writer = JlogWriter(str(tmp_path / "log"), "", True, 0o600)
+    writer = JlogWriter(str(tmp_path / "log"), (), True, 0o600)
     writer.write(b"x", soon())
     reader, writing = os.pipe()
     child = os.fork()
@@ -211,3 +211,5 @@ def test_uris(tmp_path: Path) -> None:
     assert (tmp_path / "one" / "cp.6d6173746572").exists()
     with pytest.raises(FileError, match="read by its subscribers"):
         files.read(f"jlog:{tmp_path}/one", web, soon())
+    files.open(f"cluster://{tmp_path}/two?subscribers=a,b,", APPEND, None, web, soon())
+    assert {path.name for path in (tmp_path / "two").glob("cp.*")} == {"cp.61", "cp.62"}

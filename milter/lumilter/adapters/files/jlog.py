@@ -21,7 +21,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -54,11 +54,11 @@ _turns_lock = threading.Lock()
 class JlogWriter(WriteOnly):
     """See Stream; it can only be written. Raises FileError.
 
-    subscriber: who reads it, "" is nobody; made known to the jlog where it is new. create: make the jlog where it is
+    subscribers: who reads it; made known to the jlog where they are new. create: make the jlog where it is
     missing. mode: of its files; its directory can be entered by whoever may read them.
     """
 
-    def __init__(self, path: str, subscriber: str, create: bool, mode: int) -> None:
+    def __init__(self, path: str, subscribers: Sequence[str], create: bool, mode: int) -> None:
         self.path, self._mode = Path(path), mode & 0o777
         self.unreadable = f"{path}: {UNREADABLE}"
         self.unmovable = f"{path}: a jlog has no position"
@@ -70,7 +70,7 @@ class JlogWriter(WriteOnly):
             if create:
                 self._create()
             self._meta()
-            if subscriber:
+            for subscriber in subscribers:
                 first = min((int(name, 16) for name in self._segments()), default=0)
                 self._place(f"cp.{subscriber.encode('utf-8', 'surrogateescape').hex()}", _CHECKPOINT.pack(first, 0))
 

@@ -3,7 +3,8 @@
 The law: a name without a scheme that is known here is a path, unless it has "://" in it.
 
 Source: manual, pages ref-msys-readfile, ref-msys-core-io-wrapper-open, modules/jlog (jlog://PATH=>SUBSCRIBER, and
-cluster:, which is the same; its example writes "jlog://var/log/..." for /var/log).
+cluster:, which is the same; its example writes "jlog://var/log/..." for /var/log), and "Configuring logs" of a cluster
+(PATH?subscribers=NAME,NAME).
 """
 
 from __future__ import annotations
@@ -86,8 +87,8 @@ class Files:
             if self._copies:
                 raise FileError(f"{name}: nothing is written to a {scheme} here; --live does")
         if scheme == "jlog":
-            path, _, subscriber = rest.partition("=>")
-            return JlogWriter("/" + path.lstrip("/"), subscriber, bool(flags & os.O_CREAT), mode)
+            path, subscribers = _subscribed(rest)
+            return JlogWriter("/" + path.lstrip("/"), subscribers, bool(flags & os.O_CREAT), mode)
         opened = self._opened(scheme, rest, flags, mode)
         self._open.add(opened)
         return opened
@@ -140,6 +141,15 @@ def split(name: str) -> tuple[str, str]:
         if host not in ("", "localhost"):
             raise FileError(f"file://{host}: only files of this machine can be opened")
     return scheme, _unquoted(path)
+
+
+def _subscribed(rest: str) -> tuple[str, list[str]]:
+    """Of jlog:, the path and who reads there: PATH=>NAME, or PATH?subscribers=NAME,NAME."""
+    path, arrow, name = rest.partition("=>")
+    if arrow:
+        return path, [name] if name else []
+    path, _, names = rest.partition("?subscribers=")
+    return path, [each for each in names.split(",") if each]
 
 
 def _parameters(rest: str) -> tuple[str, dict[str, str]]:

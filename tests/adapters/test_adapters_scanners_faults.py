@@ -237,3 +237,14 @@ def test_a_zip_bomb_is_the_engines(running: Clamd) -> None:
     )
     found = scanner("clamd", [running.unix], timeout=60).scan(Sample((message,)), time.monotonic() + 60)
     assert found.verdict is Verdict.UNSCANNABLE, found
+
+
+@pytest.mark.parametrize("kind", HTTP)
+def test_a_chunk_of_less_than_nothing(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert word_for(kind, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}") == "nonsense"
+    assert "Traceback" not in caplog.text
+
+
+def test_an_icap_server_that_says_nothing() -> None:
+    """Neither a threat nor content: that is no virus."""
+    assert word_for("icap", b"ICAP/1.0 200 OK\r\n\r\n") == "nonsense"

@@ -66,7 +66,10 @@ def _all(before: bytes, sample: Sample, after: bytes) -> Iterable[bytes | memory
 
 
 def _answer(response: http.client.HTTPResponse) -> bytes:
-    body = response.read(MOST + 1)
+    try:
+        body = response.read(MOST + 1)
+    except ValueError:  # http.client's, at a chunk of less than nothing
+        raise ScanError("nonsense", "not an answer of HTTP: a chunk without a size") from None
     if len(body) > MOST:
         raise ScanError("nonsense", f"an answer of more than {MOST} bytes")
     if response.length:

@@ -205,6 +205,8 @@ def _result(link: Link, sample: Sample, code: int, text: str) -> Result:
         if "req-hdr" in parts and "res-hdr" in parts:
             raise ScanError("nonsense", "an answer of ICAP with two header sections")
     result = verdict_of({**http_fields, **fields}, http_status)
+    if not parts and result.verdict is Verdict.CLEAN:  # RFC 3507 4.4.1: it is in every answer that has content
+        raise ScanError("nonsense", f"{code} {text} without Encapsulated")
     if result.verdict is Verdict.CLEAN and not _comes_back(link, sample, "-body" in parts and "null-body" not in parts):
         return Result(Verdict.INFECTED, "the content was replaced", code=str(code))
     return result

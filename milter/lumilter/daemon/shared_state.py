@@ -62,19 +62,13 @@ def shared_store(settings: Redis) -> SharedStore | None:
         return None
     from lumilter.state.shared import Server, SharedStore
 
-    password = settings.password
-    if settings.password_file:
-        try:
-            password = Path(settings.password_file).read_text("utf-8").strip()
-        except (OSError, UnicodeError) as error:
-            raise ConfigError(f"[redis] password_file can't be read: {error}") from None
     server = Server(
         host=settings.server.host,
         port=settings.server.port,
         path=settings.server.path,
         database=settings.database,
         user=settings.user,
-        password=password,
+        password=password_of(settings),
         tls=settings.tls,
         ca=settings.ca,
         certificate=settings.certificate,
@@ -84,6 +78,16 @@ def shared_store(settings: Redis) -> SharedStore | None:
         prefix=settings.prefix,
     )
     return SharedStore(server)
+
+
+def password_of(settings: Redis) -> str:
+    """The password, wherever it is. Raises ConfigError."""
+    if not settings.password_file:
+        return settings.password
+    try:
+        return Path(settings.password_file).read_text("utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"[redis] password_file can't be read: {error}") from None
 
 
 def sweep(loop: Loop, state: State) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lumilter.config import Config
-from lumilter.daemon import supervisor
+from lumilter.daemon import supervisor, workforce
 from support.daemon import ENVIRONMENT
 from support.milter_client import MilterClient
 
@@ -88,7 +88,7 @@ def test_every_system_call_filter_is_known(analyze: str) -> None:
 
 def test_times_are_longer_than_what_they_wait_for() -> None:
     service = unit("lumilter.service")["Service"]
-    assert int(service["TimeoutStopSec"]) > Config().workers.stop + supervisor._GRACE
+    assert int(service["TimeoutStopSec"]) > Config().workers.stop + workforce.GRACE
     assert int(service["TimeoutStartSec"]) > supervisor._LOAD
 
 

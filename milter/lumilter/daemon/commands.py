@@ -19,7 +19,8 @@ from lumilter.config import live
 from lumilter.daemon import console
 from lumilter.daemon.control import EX_USAGE, Request
 from lumilter.daemon.figures import by_label, value_of
-from lumilter.daemon.supervisor import Supervisor, Worker
+from lumilter.daemon.supervisor import Supervisor
+from lumilter.daemon.workforce import Worker
 from lumilter.errors import LumilterError
 
 EX_UNAVAILABLE = 69

@@ -21,8 +21,9 @@ from lumilter.daemon.control import EX_USAGE, Control, Request
 from lumilter.daemon.ledger import CONTENT_TYPE
 from lumilter.daemon.page import Answer, Pages
 from lumilter.daemon.probe import Probe
-from lumilter.daemon.supervisor import Supervisor, Worker
+from lumilter.daemon.supervisor import Supervisor
 from lumilter.daemon.trace import Network, is_of
+from lumilter.daemon.workforce import Worker
 from lumilter.errors import LumilterError
 from lumilter.wire.listener import bind
 
@@ -52,7 +53,7 @@ class Operations:
         supervisor.on_message = self._said
         supervisor.on_end = self._commands.gone
         supervisor.on_generation = lambda: self._recording.clear()
-        supervisor.abandon.append(self._abandon)
+        supervisor.workforce.abandon.append(self._abandon)
 
     # --- sockets -----------------------------------------------------------------------------------------------------
 

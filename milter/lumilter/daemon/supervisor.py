@@ -10,26 +10,26 @@ from __future__ import annotations
 import functools
 import gc
 import logging
-import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lumilter.config import Config, live
 from lumilter.daemon import log as logs
 from lumilter.daemon import systemd
 from lumilter.daemon.backoff import Backoff
-from lumilter.daemon.channel import Channel
 from lumilter.daemon.ledger import Ledger
+from lumilter.daemon.milter_socket import MilterSocket
 from lumilter.daemon.state_directory import StateDirectory
 from lumilter.daemon.timekeeper import Timekeeper
 from lumilter.daemon.worker import Worker as Process
+from lumilter.daemon.workforce import DRAINING, SERVING, STARTING, Worker, Workforce, end_of
 from lumilter.errors import ConfigError, LumilterError
 from lumilter.loop import Loop
-from lumilter.wire.listener import Listener, bind
+from lumilter.wire.listener import Listener
 
 log = logging.getLogger("lumilter.supervisor")
 
@@ -37,36 +37,6 @@ LOOK = 1.0
 """Seconds between two looks at the workers."""
 _LOAD = 120.0
 """Seconds that a worker may take to load the scripts."""
-_GRACE = 5.0
-"""Seconds after its deadline that a draining worker is given to end by itself."""
-
-_SETTLED = 10.0
-"""Seconds that a worker serves before its size counts."""
-
-STARTING, SERVING, DRAINING = "starting", "serving", "draining"
-
-
-@dataclass(eq=False, slots=True)
-class Worker:
-    """A worker process as the supervisor sees it. index: its place, from 0. Times are of time.monotonic()."""
-
-    index: int
-    generation: int
-    channel: Channel
-    pid: int = 0
-    state: str = STARTING
-    loaded: bool = False
-    """The scripts are loaded; it serves when it is told to."""
-    started: float = field(default_factory=time.monotonic)
-    heard: float = field(default_factory=time.monotonic)
-    """Its last sign of life."""
-    until: float = 0.0
-    """When it is killed, if it is draining."""
-    process: dict[str, Any] = field(default_factory=dict)
-    """What it last said of itself: rss, lua_memory (bytes), sessions, messages."""
-    killed_for: str = ""
-    commands: Sequence[str] = ()
-    """Console commands that its scripts registered."""
 
 
 @dataclass(eq=False, slots=True)
@@ -97,7 +67,7 @@ class Supervisor:
         """Seconds since the epoch; loaded: when the running generation began to serve."""
         self.last_reload: dict[str, Any] = {}
         self.ledger = Ledger()
-        self.workers: list[Worker] = []
+        self.workforce = Workforce(self.loop, self.ledger, self._said, self._ended)
         self.stopping = False
         self.on_worker: Callable[[Worker], None] = lambda worker: None
         """Called when a worker begins to serve."""
@@ -109,10 +79,9 @@ class Supervisor:
         """Called when a worker has ended."""
         self.changes: list[Sequence[str]] = []
         """What was set since the configuration was read."""
-        self.abandon: list[Callable[[], None]] = []
-        """Called in a forked worker: close what is not its own."""
         self.timekeeper = Timekeeper()
-        self._inherited = _only(systemd.sockets())
+        self._socket = MilterSocket()
+        self._listener: Listener
         self._change: Change | None = None
         self._reloads: list[Callable[[str], None]] = []
         """Who waits for a reload that can't begin yet."""
@@ -129,7 +98,7 @@ class Supervisor:
         Raises ConfigError or LumilterError where they can't.
         """
         logs.configure(self.config.log)
-        self._listener = self._open(self.config)
+        self._listener = self._socket.open(self.config.milter, None)
         try:
             self._state = StateDirectory(self.config.state)
         except ConfigError:
@@ -139,7 +108,7 @@ class Supervisor:
             (signal.SIGTERM, self.stop),
             (signal.SIGINT, self.stop),
             (signal.SIGHUP, lambda: self.reload(lambda problem: None)),
-            (signal.SIGCHLD, self._reap),
+            (signal.SIGCHLD, self.workforce.reap),
         ):
             signal.signal(number, functools.partial(self._signalled, action))
 
@@ -180,11 +149,10 @@ class Supervisor:
                 done("the daemon is stopping")
         for worker in self.workers:
             if worker.state == STARTING:
-                self._kill(worker, "stop")
+                self.workforce.kill(worker, "stop")
             else:
-                self._drain(worker, seconds, last=True)
-        if self._listener is not self._inherited:
-            self._listener.socket.close()  # the workers have it, and take what waits in its queue
+                self.workforce.drain(worker, seconds, last=True)
+        self._socket.close(self._listener)
         self._end_if_alone()
 
     def reload(self, done: Callable[[str], None]) -> None:
@@ -213,7 +181,17 @@ class Supervisor:
 
     def current(self) -> list[Worker]:
         """The workers that take new sessions."""
-        return [worker for worker in self.workers if worker.state == SERVING]
+        return self.workforce.current()
+
+    @property
+    def workers(self) -> list[Worker]:
+        """All of them."""
+        return self.workforce.workers
+
+    @property
+    def listener(self) -> Listener:
+        """The socket that the current generation serves."""
+        return self._listener
 
     # --- change ------------------------------------------------------------------------------------------------------
 
@@ -256,7 +234,9 @@ class Supervisor:
         try:
             config = self._load()
             self._state.check(config.state)
-            listener = self._open(config)
+            listener = self._socket.open(
+                config.milter, (self.config.milter, self._listener) if self.generation else None
+            )
         except LumilterError as error:
             done(str(error))
         else:
@@ -274,7 +254,7 @@ class Supervisor:
         self._change = change = Change(config, listener, generation or self.generation or 1, [], old, done)
         try:
             for index in places:
-                change.new.append(self._fork(change, index))
+                change.new.append(self._start(change, index))
         except OSError as error:  # no process, no descriptor: later, perhaps
             self._give_up(f"a worker can't be started: {error}", False)
 
@@ -290,7 +270,7 @@ class Supervisor:
 
     def _ready(self, worker: Worker) -> None:
         worker.started = time.monotonic()
-        self._enter(worker, SERVING)
+        self.workforce.enter(worker, SERVING)
         self.on_worker(worker)
         self._finish()
 
@@ -301,7 +281,7 @@ class Supervisor:
             self._change = None
             for old in change.old:
                 if old in self.workers:
-                    self._drain(old, change.config.workers.drain)
+                    self.workforce.drain(old, change.config.workers.drain)
             if change.generation != self.generation:
                 self._adopt(change)
             self._keep_time()
@@ -330,51 +310,19 @@ class Supervisor:
         if change:
             for worker in change.new:
                 if worker.state == STARTING:
-                    self._kill(worker, "change")
+                    self.workforce.kill(worker, "change")
             change.done(problem, configuration)
             self._next()
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
-    def _fork(self, change: Change, index: int) -> Worker:
-        ours, theirs = socket.socketpair()
+    def _start(self, change: Change, index: int) -> Worker:
+        def run(channel: socket.socket) -> int:
+            place = index, change.generation, self._state.path
+            return Process(change.config, change.listener.socket, channel, *place).run()
+
         former = self._listener.socket if self._listener.socket is not change.listener.socket else None
-        handled = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
-        signal.pthread_sigmask(signal.SIG_BLOCK, handled)  # none may reach our handlers in the new process
-        try:
-            pid = os.fork()
-        except OSError:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
-            ours.close()
-            theirs.close()
-            raise
-        if pid == 0:
-            status = 70
-            try:
-                for number in (signal.SIGTERM, signal.SIGCHLD):
-                    signal.signal(number, signal.SIG_DFL)
-                for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole group: the supervisor decides
-                    signal.signal(number, signal.SIG_IGN)
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
-                if former is not None:
-                    former.close()
-                for abandon in (self.loop.close, ours.close, *(w.channel.abandon for w in self.workers), *self.abandon):
-                    abandon()
-                status = Process(
-                    change.config, change.listener.socket, theirs, index, change.generation, self._state.path
-                ).run()
-            except BaseException:
-                log.exception("worker %d failed", index)
-            finally:
-                logging.shutdown()
-                os._exit(status)  # nothing of the supervisor's may run in this process
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, handled)
-        theirs.close()
-        channel = Channel(self.loop, ours, lambda _, message: self._said(worker, message), lambda _: None)
-        worker = Worker(index, change.generation, channel, pid)
-        self.workers.append(worker)
-        self._enter(worker, STARTING)
-        return worker
+        return self.workforce.begin(run, index, change.generation, [former.close] if former else [])
 
     def _said(self, worker: Worker, message: dict[str, Any]) -> None:
         worker.heard = time.monotonic()
@@ -392,8 +340,7 @@ class Supervisor:
                 self._give_up(message["failed"]["text"], message["failed"]["configuration"])
         elif "leaving" in message and worker.state == SERVING:
             log.info("worker %d (%d) was told to end", worker.index, worker.pid)
-            worker.until = time.monotonic() + self.config.workers.stop + _GRACE
-            self._enter(worker, DRAINING)
+            self.workforce.leaves(worker, self.config.workers.stop)
             self._keep_time()
             self._next()
         elif Timekeeper.says(message):
@@ -405,35 +352,12 @@ class Supervisor:
         serving = [worker for worker in self.current() if worker.generation == self.generation]
         self.timekeeper.look(serving, self.workers, self.config.timers.workers == "all")
 
-    def _enter(self, worker: Worker, state: str) -> None:
-        worker.state = state
-        self.ledger.heard(worker, worker.index, state)
-
-    def _drain(self, worker: Worker, seconds: float, last: bool = False) -> None:
-        worker.until = time.monotonic() + seconds + _GRACE
-        self._enter(worker, DRAINING)
-        worker.channel.send({"drain": {"seconds": seconds, "last": last}})
-
-    def _kill(self, worker: Worker, why: str) -> None:
-        if worker in self.workers and not worker.killed_for:
-            worker.killed_for = why
-            os.kill(worker.pid, signal.SIGKILL)
-
-    def _reap(self) -> None:
-        for worker in list(self.workers):
-            pid, status = os.waitpid(worker.pid, os.WNOHANG)
-            if pid:
-                self._ended(worker, os.waitstatus_to_exitcode(status))
-
     def _ended(self, worker: Worker, code: int) -> None:
         """A worker is gone."""
-        worker.channel.finish()  # what it said last counts, such as why it could not load
-        self.workers.remove(worker)
         if code and worker.state == DRAINING:
-            log.warning("worker %d (%d) %s while it was draining", worker.index, worker.pid, _end_of(code))
+            log.warning("worker %d (%d) %s while it was draining", worker.index, worker.pid, end_of(code))
             if self.stopping:
                 self._status = 1
-        self.ledger.gone(worker)
         self.on_end(worker)
         self._keep_time()
         if self._change and worker in self._change.new:
@@ -441,12 +365,12 @@ class Supervisor:
                 self._change.new.remove(worker)  # the others serve already
                 self._finish()
             else:
-                self._give_up(f"worker {worker.index} {_end_of(code)} while it was starting", False)
+                self._give_up(f"worker {worker.index} {end_of(code)} while it was starting", False)
         if worker.state == SERVING:
             why = worker.killed_for or "died"
             self.ledger.own.add("worker_restarts", (why,))
             wait = self._backoff.ended(time.monotonic(), time.monotonic() - worker.started)
-            log.error("worker %d (%d) %s; %s", worker.index, worker.pid, _end_of(code), _when(wait, self._backoff))
+            log.error("worker %d (%d) %s; %s", worker.index, worker.pid, end_of(code), _when(wait, self._backoff))
         self._next()
         self._end_if_alone()
 
@@ -470,13 +394,13 @@ class Supervisor:
                     self._give_up(f"worker {worker.index} did not load within {_LOAD:g} s", False)
             elif worker.until and now > worker.until:
                 log.warning("worker %d (%d) is killed: its sessions did not end in time", worker.index, worker.pid)
-                self._kill(worker, "drain")
+                self.workforce.kill(worker, "drain")
             elif now - worker.heard > limits.stuck:
                 log.error(
                     "worker %d (%d) is killed: no sign of life for %g s; a script is stuck where it can't be stopped",
                     worker.index, worker.pid, limits.stuck,
                 )  # fmt: skip
-                self._kill(worker, "stuck")
+                self.workforce.kill(worker, "stuck")
         self._replace_grown(now)
         self._next()
 
@@ -484,51 +408,11 @@ class Supervisor:
         for worker in self.current():
             if self._change or self.stopping or now < self._backoff.until:
                 return
-            limits, process = self.config.workers, worker.process
-            grown = {
-                # A worker that is too large from the start would be replaced for ever.
-                "rss": limits.max_rss and process.get("rss", 0) > limits.max_rss and now - worker.started > _SETTLED,
-                "messages": limits.max_messages and process.get("messages", 0) >= limits.max_messages,
-                "age": limits.max_age and now - worker.started > limits.max_age,
-            }
-            why = next((name for name, over in grown.items() if over), "")
+            why = worker.grown(self.config.workers, now)
             if why:
                 log.info("worker %d (%d) is replaced: it has reached [workers] max_%s", worker.index, worker.pid, why)
                 self.ledger.own.add("worker_restarts", (why,))
                 self._begin(self.config, self._listener, [worker.index], [worker], self._filled)
-
-    # --- sockets -----------------------------------------------------------------------------------------------------
-
-    def _open(self, config: Config) -> Listener:
-        """The milter socket: systemd's, or the one that is open already, or a new one. Raises ConfigError."""
-        if self._inherited is not None:
-            return self._inherited
-        milter, now = config.milter, self.config.milter
-        if self.generation and (milter.socket, milter.socket_mode, milter.socket_group) == (
-            now.socket, now.socket_mode, now.socket_group,
-        ):  # fmt: skip
-            return self._listener
-        if self.generation and milter.socket == now.socket:
-            raise ConfigError("[milter] socket_mode and socket_group of an open socket change with a restart only")
-        return bind(milter.socket, milter.socket_mode, milter.socket_group)
-
-    @property
-    def listener(self) -> Listener:
-        """The socket that the current generation serves."""
-        return self._listener
-
-
-def _only(inherited: Mapping[str, socket.socket]) -> Listener | None:
-    """The milter socket among those that systemd passed: the one of that name, or the only one. Raises ConfigError."""
-    if not inherited:
-        return None
-    if "milter" not in inherited and len(inherited) > 1:
-        raise ConfigError(f"none of the sockets {', '.join(inherited)} has FileDescriptorName=milter")
-    return Listener(inherited.get("milter") or next(iter(inherited.values())))
-
-
-def _end_of(code: int) -> str:
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
 
 
 def _when(wait: float, backoff: Backoff) -> str:

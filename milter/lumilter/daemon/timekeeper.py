@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 
 class Worker(Protocol):
-    """As daemon.supervisor has it."""
+    """As daemon.workforce has it."""
 
     index: int
     channel: Any

@@ -16,6 +16,7 @@ from lumilter.state.contract import LIMIT, Series
 from lumilter.state.keys import Network, network, packed, shortened
 
 FAMILIES = {"cidr": 4, "cidr_ipv6": 16}
+_OTHER = {"cidr": 16, "cidr_ipv6": 4}
 
 
 def client(here: Here) -> bytes | None:
@@ -45,8 +46,7 @@ def item(series: Series, key: Any, here: Here) -> Network | None:
         if not isinstance(key, str | int | float) or isinstance(key, bool):
             raise LumilterError(f'a key is needed: "{series.name}" is a string series')
         return Network(shortened(_octets(key)), 0)
-    own = client(here)
-    if isinstance(key, str) and key.strip().startswith("/") and own and len(own) != FAMILIES[series.kind]:
+    if isinstance(key, str) and key.lstrip().startswith("/") and len(client(here) or b"") == _OTHER[series.kind]:
         return None  # the mask is one for clients of the series' family
     found = named(key, here)
     return found if len(found.address) == FAMILIES[series.kind] else None

@@ -159,7 +159,7 @@ def test_a_replica_takes_the_place_of_a_node_that_died_whichever_is_configured(t
         with first.client() as client:
             client.wait(1, 10000)
         first.kill()
-        cluster.settled(*cluster.nodes[1:])  # the replica was chosen
+        cluster.take_over(replica)
 
         def works() -> bool:
             try:

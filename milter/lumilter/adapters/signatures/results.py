@@ -20,6 +20,7 @@ from lumilter.adapters.signatures.verification import Signature
 NAME = b"Authentication-Results"
 _ID = re.compile(rb'[ \t\r\n]*(?:"((?:[^"\\]|\\.)*)"|([^\s;("]+))')
 _COMMENT = re.compile(rb"\((?:[^()\\]|\\.)*\)")
+_SPACE = b" \t\r\n"
 _LOOSE = 1000
 """Bytes of a value in which a careless reader finds an identifier."""
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252}[A-Za-z0-9_])?")
@@ -80,7 +81,9 @@ def _loose_id(value: bytes) -> bytes:
             text = "".join(map(_decoded, email.header.decode_header(head.decode("latin-1"))))
             head = text.encode("utf-8", "surrogateescape")
     head = _COMMENT.sub(b"", head).lstrip(b" \t\r\n\0\x0b\x0c;").partition(b";")[0]
-    return _bare(re.sub(rb"[ \t\r\n]+[0-9]*[ \t\r\n]*$", b"", head.lower()))
+    head = head.lower().rstrip(_SPACE)
+    name = head.rstrip(b"0123456789")
+    return _bare(name if name.endswith((b" ", b"\t", b"\r", b"\n")) else head)
 
 
 def _decoded(part: tuple[bytes | str, str | None]) -> str:

@@ -68,6 +68,23 @@ def test_nothing_is_imported_while_mtas_are_served(tmp_path: Path, library: str,
     assert not imported(after) - sys.stdlib_module_names - {"lumilter"}
 
 
+def test_what_can_not_be_loaded_is_for_its_first_use_to_tell(tmp_path: Path) -> None:
+    policy = """
+        require("curl")
+        function mod:validate_connect()
+          local c = curl.new()
+          c:setopt(curl.OPT_URL, "https://127.0.0.1:1/")
+          local done, why = c:perform()
+          print(tostring(why))
+        end"""
+    file = write(tmp_path / "etc", tmp_path / "m.sock", [policy], '[http]\nca_file = "none.pem"\n')
+    with Daemon(file, tmp_path / "log") as daemon:
+        with MilterClient(str(tmp_path / "m.sock")) as mta:
+            mta.negotiate()
+            mta.connect()
+        daemon.wait_log("a certificate file can't be used")
+
+
 def imported(log: str) -> set[str]:
     """Top-level packages."""
     return set(re.findall(r"^import time: .*\| +(\w+)[\w.]*$", log, re.MULTILINE))

@@ -7,9 +7,10 @@ only costs the first session that wait.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lumilter.adapters import xml
 from lumilter.adapters.dns_lookup import LateResolver
@@ -55,23 +56,27 @@ def warm(services: Services, sources: Iterable[bytes]) -> None:
         return any(function.encode() in text for function in functions for text in texts)
 
     checks = services.signatures.methods is not None or named(CHECKS)
-    services.datasources.load()
+    _attempt("the datasources' drivers", services.datasources.load)
     if checks or named(LOOKUPS):
         _load(services.resolver)
     if named(WEB):
         _load(services.web)
     if named(XML):
-        xml.load()
+        _attempt("lxml", xml.load)
     for module in _modules(services.signatures.signs or named(SIGNS), checks):
-        try:
-            importlib.import_module(module)
-        except Exception as error:
-            log.debug("%s can't be imported: %s", module, error)
+        _attempt(module, functools.partial(importlib.import_module, module))
+
+
+def _attempt(what: str, load: Callable[[], object]) -> None:
+    try:
+        load()
+    except Exception as error:
+        log.debug("%s can't be loaded yet: %s", what, error)
 
 
 def _load(service: object) -> None:
     if isinstance(service, LateResolver | WebClient):  # another one has nothing to load
-        service.load()
+        _attempt(type(service).__name__, service.load)
 
 
 def _modules(signs: bool, checks: bool) -> Iterator[str]:

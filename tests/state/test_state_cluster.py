@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -122,6 +123,32 @@ def test_while_a_slot_moves_nothing_is_counted_twice_or_in_two_places(tmp_path: 
         assert store.series.add(SHARED, near, 1)[0][0] == 4
         assert store.gauges.add(GAUGE, b"key", 1) == 2
         assert [store.series.count(MANY[0], item, 0, 0, 2) for item in (b"item", b"new")] == [2, 1]
+        store.close()
+
+
+def test_what_can_not_be_done_while_a_slot_moves_holds_up_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[str] = []
+    sleep = time.sleep
+
+    def noted(seconds: float) -> None:
+        slept.append(threading.current_thread().name)
+        sleep(seconds)
+
+    with RedisCluster(tmp_path) as cluster:
+        store = SharedStore(cluster.server(timeout=10))
+        store.series.add(SHARED, CLIENTS[0], 1)
+        (slot,) = {key_slot(key) for key in set().union(*cluster.keys()) if b"{sessions}" not in key}
+        cluster.move(slot, (cluster.owner(slot) + 1) % 3, 1000)  # all keys have gone, and the slot has not
+        monkeypatch.setattr(time, "sleep", noted)
+        assert store.series.add(SHARED, CLIENTS[0], 1)[0][0] == 2
+        for _ in range(3):
+            with pytest.raises(StateError, match="during rehashing of slot"):
+                store.series.add(SHARED, bytes([10, 9, 8, 7]), 1)  # needs keys that are nowhere
+        assert "redis" not in slept
+        cluster.move(slot, (cluster.owner(slot) + 1) % 3)
+        assert store.series.add(SHARED, bytes([10, 9, 8, 7]), 1)[0][0] == 3
         store.close()
 
 

@@ -45,7 +45,7 @@ def _together(client: Any, commands: Sequence[Command]) -> list[Any]:
 
 def _to_nodes(client: Any, commands: Sequence[Command]) -> list[Any]:
     """One node after the other; when one is away, those that would come next are left out."""
-    from redis.exceptions import AskError, MovedError
+    from redis.exceptions import AskError
 
     answers: list[Any] = [None] * len(commands)
     places: dict[str, tuple[Any, list[int]]] = {}
@@ -63,15 +63,23 @@ def _to_nodes(client: Any, commands: Sequence[Command]) -> list[Any]:
         for at, answer in zip(some, got, strict=True):
             answers[at] = answer
     for at, answer in enumerate(answers):
-        if isinstance(answer, MovedError | AskError):
-            answers[at] = lost or _where_it_is(client, commands[at])
+        if isinstance(answer, AskError):  # MovedError is one
+            answers[at] = lost or _where_it_is(client, commands[at], answer)
             lost = lost or next(filter(is_away, [answers[at]]), None)
     return answers
 
 
-def _where_it_is(client: Any, command: Command) -> Any:
-    """The answer of the node that has the key now."""
+def _where_it_is(client: Any, command: Command, refusal: Any) -> Any:
+    """The answer of the node that has the key now, or to which it is on its way.
+
+    Of the latter, redis-py would ask both ends in turn, and sleep in between, where neither has all of the keys.
+    """
+    from redis.exceptions import MovedError
+
     try:
-        return client.execute_command(*command)
+        target = None if isinstance(refusal, MovedError) else client.get_node(refusal.host, refusal.port)
+        if target is None:
+            return client.execute_command(*command)
+        return _together(client.get_redis_connection(target), [("ASKING",), command])[1]
     except Exception as error:
         return error

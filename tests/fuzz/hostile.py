@@ -12,6 +12,7 @@ from fuzz.targets.session import Source
 from lumilter.adapters import pcre, xml
 from lumilter.adapters.dns_names import host_and_port
 from lumilter.adapters.dns_question import question
+from lumilter.api.message_building import attachment
 from lumilter.cli.eml import read_message
 from lumilter.config.address import SocketAddress
 from lumilter.config.stanza import parse
@@ -25,6 +26,7 @@ from lumilter.session.macro_pieces import piece
 from lumilter.session.macros import expand
 from lumilter.session.message import Message
 from lumilter.session.steps import RunHook
+from lumilter.session.strings import EcString
 from lumilter.wire import reply as wire_reply
 from lumilter.wire.packets import Framer
 from lumilter.wire.stages import Stages
@@ -200,6 +202,10 @@ GROWTHS: list[Growth] = [
         for name, make in {"breaks": text("\n"), "code": text("550 "), "codes": text("550 x\n"),
             "status": text("5.7.1 "), "blank": text(" "), "word": text("x"), "digits": text("5"),
             "percent": text("%")}.items()
+    ),
+    *(
+        Growth(f"attachment of {name}", lambda octets: attachment({"content": EcString(octets)}), make)
+        for name, make in {"blanks": raw(b" ", b"", b"!"), "blank base64": raw(b"YWJj \n", b"", b"!")}.items()
     ),
     Growth("diff", lambda made: content_edits(made[0], b"", made[1]), edited, 10**5),
     *(

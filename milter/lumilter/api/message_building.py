@@ -28,7 +28,8 @@ from lumilter.session.parameters import Parameters, with_parameter
 from lumilter.session.strings import EcString, IoObject
 
 _ORDER = {"text/plain": 0, "text/html": 2}
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}|\s)*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\s*")
+_BASE64 = re.compile(rb"(?:(?:[A-Za-z0-9+/]{4})++|\s++)*+(?:(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)\s*)?")
+"""Nothing is tried twice: what is attached may be a stranger's."""
 
 
 @api("msg:build", package=PACKAGE, phases=CONTENT_AND_BINDING, blocking=True)

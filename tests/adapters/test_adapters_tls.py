@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -99,7 +100,7 @@ def test_a_handshake_ends_by_the_deadline(authority: Authority) -> None:
     with scripted(talk) as server:
         with pytest.raises(TimeoutError):
             linked(server.server.address, authority.file, time.monotonic() + 0.3)
-        with pytest.raises(OSError, match=r"timed out|no TLS"):
+        with pytest.raises(OSError, match=r"in time|timed out|no TLS"):
             linked(server.server.address, authority.file, time.monotonic() + 0.5)
 
 
@@ -124,7 +125,7 @@ def test_a_record_that_comes_byte_by_byte(authority: Authority) -> None:
 
     with scripted(talk) as server:
         place = SocketAddress("inet", host="localhost", port=server.server.address.port)
-        with linked(place, authority.file, time.monotonic() + 1) as link, pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError), linked(place, authority.file, time.monotonic() + 1) as link:
             link.rest(100)
 
 
@@ -189,8 +190,17 @@ def test_files_that_can_not_be_used(authority: Authority, tmp_path: Path) -> Non
         context_of(f"{tmp_path}/none.pem")
     with pytest.raises(OSError, match=rf"ca_file {tmp_path}/junk.pem can't be used: "):
         context_of(f"{tmp_path}/junk.pem")
-    with pytest.raises(OSError, match=r"certificate .* can't be used: "):
+    with pytest.raises(OSError, match=rf"certificate .* with {tmp_path}/junk.pem can't be used: "):
         context_of(str(authority.file), str(certificate), f"{tmp_path}/junk.pem")
+
+
+def test_nobody_is_asked_for_a_pass_phrase(authority: Authority, tmp_path: Path) -> None:
+    certificate, key = authority.certificate("localhost")
+    closed = tmp_path / "closed.key"
+    command = ["openssl", "ec", "-aes128", "-passout", "pass:secret", "-in", str(key), "-out", str(closed)]
+    subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(OSError, match="the private key has a pass phrase"):
+        context_of("", str(certificate), str(closed))
 
 
 def test_the_socket_is_closed_where_there_is_no_tls(authority: Authority) -> None:

@@ -32,16 +32,22 @@ class TlsError(OSError):
 def context_of(ca_file: str = "", certificate: str = "", private_key: str = "") -> ssl.SSLContext:
     """How servers are checked. ca_file: "" is the system's. certificate: ours. Raises OSError with the file's name."""
     context = ssl.create_default_context()
-    for what, file in (("ca_file", ca_file), ("certificate", certificate)):
+    pair = f"{certificate} with {private_key}" if private_key else certificate
+    for what, file, name in (("ca_file", ca_file, ca_file), ("certificate", certificate, pair)):
         try:
             if file and what == "ca_file":
                 context = ssl.create_default_context(cafile=file)
             elif file:
-                context.load_cert_chain(file, private_key or None)
+                context.load_cert_chain(file, private_key or None, _unasked)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             text = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise OSError(f"{what} {file} can't be used: {text.partition(' (_ssl.c')[0]}") from None
+            raise OSError(f"{what} {name} can't be used: {text.partition(' (_ssl.c')[0]}") from None
     return context
+
+
+def _unasked() -> str:
+    """For OpenSSL, which would ask the terminal, and wait."""
+    raise ValueError("the private key has a pass phrase: take one without")
 
 
 def secured(sock: socket.socket, server: Secured, deadline: float) -> TlsSocket:

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from lumilter.adapters import host_names
 from lumilter.adapters.connecting import connected
 from lumilter.adapters.host_names import resolved
 from lumilter.adapters.http import Settings, WebClient
 from lumilter.adapters.http_request import Request, WebError
 from lumilter.adapters.scanners.contract import Sample, ScanError
 from lumilter.config.address import SocketAddress
+from support.patience import until
 from support.scanners import scanner
 
 
@@ -43,10 +45,7 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Silent]:
     monkeypatch.setattr(socket, "getaddrinfo", made)
     yield made
     made.gate.set()
-    until = time.monotonic() + 60
-    while any(thread.name == "host-name" for thread in threading.enumerate()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    until(lambda: not any(thread.name == "host-name" for thread in threading.enumerate()))
 
 
 def test_the_deadline_holds(silent: Silent) -> None:
@@ -87,6 +86,22 @@ def test_whoever_asks_meanwhile_shares_the_look_up(silent: Silent) -> None:
     for thread in waiting:
         thread.join()
     assert [each[0][4] for each in found] == [("127.0.0.1", 25)] * 3
+
+
+def test_a_silent_name_server_holds_so_many_threads(silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
+    until(lambda: not host_names._running)  # another test's
+    monkeypatch.setattr(host_names, "_MOST", 3)
+    for number in range(3):
+        with pytest.raises(TimeoutError):
+            resolved(f"{number}.example", 25, socket.AF_INET, time.monotonic() + 0.01)
+    with pytest.raises(OSError, match=r"3\.example can't be looked up: 3 other names still are"):
+        resolved("3.example", 25, socket.AF_INET, time.monotonic() + 60)
+    with pytest.raises(TimeoutError):  # one of those is waited for as ever
+        resolved("0.example", 25, socket.AF_INET, time.monotonic() + 0.01)
+    silent.gate.set()
+    until(lambda: not host_names._running)
+    assert resolved("3.example", 25, socket.AF_INET, time.monotonic() + 60)
+    assert sorted(silent.asked) == ["0.example", "1.example", "2.example", "3.example"]
 
 
 def test_numbers_are_not_looked_up(silent: Silent) -> None:

@@ -1,7 +1,8 @@
 """The addresses of a host, by a deadline: the system's own look-up (hosts file, DNS) knows none.
 
 The law: whoever asks waits until the deadline; the look-up goes on in a thread that nobody waits for. There is one for
-each name at a time, which all who ask meanwhile share, so that a name server that is silent holds few threads.
+each name at a time, which all who ask meanwhile share, so that a name server that is silent holds few threads; however
+many names mail makes scripts ask for, there are never more than so many.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any
 Found = list[tuple[Any, ...]]
 """As socket.getaddrinfo has them."""
 _Question = tuple[str, int, int]
+
+_MOST = 500
+"""Names that are looked up at a time. The system's look-up gives up by itself, after half a minute or so."""
 
 _running: dict[_Question, Future[Found]] = {}
 _lock = threading.Lock()
@@ -30,6 +34,8 @@ def resolved(host: str, port: int, family: int, deadline: float) -> Found:
     with _lock:
         asked = _running.get(question)
         if asked is None:
+            if len(_running) >= _MOST:
+                raise OSError(f"{host} can't be looked up: {_MOST} other names still are")
             asked = Future()
             thread = threading.Thread(target=_ask, args=(question, asked), name="host-name", daemon=True)
             try:

@@ -76,6 +76,19 @@ def test_no_log(tmp_path: Path, files: Files) -> None:
         Files(offline=True).open("syslog://", os.O_WRONLY, None, WEB, soon())
 
 
+def test_a_log_that_is_started_anew(log: socket.socket, files: Files, tmp_path: Path) -> None:
+    stream = files.open("syslog://", os.O_WRONLY, None, WEB, soon())
+    log.close()
+    with pytest.raises(FileError, match="log: Connection refused"):  # it is not there yet
+        stream.write(b"one", soon())
+    (tmp_path / "log").unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as new:
+        new.bind(str(tmp_path / "log"))
+        new.settimeout(60)
+        stream.write(b"two\nthree", soon())
+        assert [new.recv(1000) for _ in range(2)] == [b"<19>policy: two", b"<19>policy: three"]
+
+
 def test_a_log_that_takes_nothing_and_a_line_that_is_too_long(log: socket.socket, files: Files) -> None:
     stream = files.open("syslog://", os.O_WRONLY, None, WEB, soon())
     with pytest.raises(FileError, match="Message too long"):

@@ -1,6 +1,7 @@
 """Lines for the system's log: syslog://?facility=mail&priority=error.
 
 The law: a line is a datagram, so it is whole; one that can't be sent is an error, which syslog(3) would not tell.
+A log that was started anew has another socket at the same path, and gets the line there.
 
 Source: manual, modules/syslog_io (ident and default_facility, the URI's two parameters; the priority is "error" unless
 given); RFC 3164 as the C libraries write it to a local socket: "<PRI>ident: text".
@@ -9,6 +10,7 @@ given); RFC 3164 as the C libraries write it to a local socket: "<PRI>ident: tex
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import socket
 import threading
@@ -20,6 +22,7 @@ from lumilter.adapters.files.contract import FileError, WriteOnly, held, reason
 
 _LONGEST = 60.0
 """Seconds that the log may take for a line: a deadline may be infinite, a socket's timeout can't."""
+_GONE = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ENOTCONN)
 _LINE = re.compile(rb"[^\r\n]+")
 
 
@@ -42,12 +45,8 @@ class SyslogWriter(WriteOnly):
         priority = _found(SysLogHandler.priority_names, "priority", parameters.get("priority", "error"))
         self._head = f"<{facility << 3 | priority}>{settings.ident}: ".encode()
         self._lock = threading.Lock()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            self._socket.connect(settings.socket)
-        except OSError as error:
-            self._socket.close()
-            raise FileError(f"syslog: {settings.socket}: {reason(error)}") from None
+        self._path = settings.socket
+        self._socket = self._connected()
 
     def write(self, data: bytes, deadline: float) -> int:
         """See Stream: an entry for each line; empty ones are none."""
@@ -56,16 +55,40 @@ class SyslogWriter(WriteOnly):
                 raise FileError("syslog: it is closed")
             try:
                 for line in _LINE.findall(data):
-                    self._socket.settimeout(min(max(0.001, deadline - time.monotonic()), _LONGEST))
-                    self._socket.send(self._head + line)
+                    self._send(self._head + line, deadline)
             except OSError as error:
                 raise FileError(f"syslog: {reason(error)}") from None
         return len(data)
+
+    def _send(self, entry: bytes, deadline: float) -> None:
+        self._socket.settimeout(_seconds(deadline))
+        try:
+            self._socket.send(entry)
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
+            old, self._socket = self._socket, self._connected()
+            old.close()
+            self._socket.settimeout(_seconds(deadline))
+            self._socket.send(entry)
+
+    def _connected(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            sock.connect(self._path)
+        except OSError as error:
+            sock.close()
+            raise FileError(f"syslog: {self._path}: {reason(error)}") from None
+        return sock
 
     def close(self) -> None:
         """See Stream."""
         with contextlib.suppress(OSError):
             self._socket.close()
+
+
+def _seconds(deadline: float) -> float:
+    return min(max(0.001, deadline - time.monotonic()), _LONGEST)
 
 
 def _found(known: dict[str, int], what: str, name: str) -> int:

@@ -60,6 +60,17 @@ def test_where_no_copy_can_be_kept(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert not (tmp_path / "kept").exists()
 
 
+def test_the_log_tells_no_secrets(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = Files(Settings(persist=str(tmp_path / "kept")))
+    with http_server() as server:
+        place = server.url.removeprefix("http://")
+        uri = f"persist://http://user:hidden@{place}/size/5?token=hidden"
+        assert files.read(uri, WebClient(), soon()) == b"xxxxx"
+    assert files.read(uri, WebClient(), soon()) == b"xxxxx"
+    assert f"persist:http://{place}/size/5: " in caplog.text
+    assert "hidden" not in caplog.text
+
+
 def test_it_is_for_reading(tmp_path: Path) -> None:
     files = Files(Settings(persist=str(tmp_path), programs=True))
     with pytest.raises(FileError, match="can only be read"):

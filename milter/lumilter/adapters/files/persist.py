@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,7 @@ class Kept:
     def read(self, name: str, fetch: Callable[[], bytes]) -> bytes:
         """What fetch gives, or else the copy of what it gave last under that name. Raises FileError."""
         if not self._directory:
-            raise FileError(f"persist:{name}: [files] persist names no directory for copies")
+            raise FileError("persist: [files] persist names no directory for copies")
         copy = Path(self._directory) / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         try:
             content = fetch()
@@ -39,7 +40,7 @@ class Kept:
                 content = copy.read_bytes()
             except OSError:
                 raise error from None
-            log.warning("persist:%s: %s; the copy is used", name, error)
+            log.warning("persist:%s: %s; the copy is used", _shown(name), error)
             return content
         if not self._offline:
             self._keep(copy, content)
@@ -59,3 +60,8 @@ class Kept:
             log.warning("%s: no copy could be kept: %s", copy.parent, reason(error))
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
+
+
+def _shown(name: str) -> str:
+    """A name without what a URI may hold of secrets: user and password, and the query."""
+    return re.sub(r"(?<=//)[^/?#]*@|[?#].*", "", name, flags=re.DOTALL)

@@ -23,7 +23,8 @@ def soon(seconds: float = 60) -> float:
 
 
 @pytest.fixture
-def files() -> Files:
+def files(monkeypatch: pytest.MonkeyPatch) -> Files:
+    monkeypatch.setattr(pipe, "PATIENCE", 60.0)  # a program may be slow to end under load
     return Files(Settings(programs=True))
 
 

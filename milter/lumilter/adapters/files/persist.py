@@ -31,7 +31,7 @@ class Kept:
     def read(self, name: str, fetch: Callable[[], bytes]) -> bytes:
         """What fetch gives, or else the copy of what it gave last under that name. Raises FileError."""
         if not self._directory:
-            raise FileError("persist: [files] persist names no directory for copies")
+            raise FileError(f"persist:{_shown(name)}: [files] persist names no directory for copies")
         copy = Path(self._directory) / hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
         try:
             content = fetch()

@@ -9,11 +9,14 @@ from lumilter.session.address import addresses
 from lumilter.session.headers import HeaderList
 
 _TRACE = (b"received", b"return-path")
+_FIELDS = frozenset((b"resent-sender", b"resent-from", b"sender", b"from", *_TRACE))
 
 
 def purported(headers: HeaderList) -> tuple[str, str]:
     """The field's name in lower case, and the address in it; two empty texts where there is none."""
-    fields = [(header.name.lower(), header.unfolded) for header in headers if header.unfolded]
+    fields = [
+        (name, text) for header in headers if (name := header.name.lower()) in _FIELDS and (text := header.unfolded)
+    ]
     at = _selected([name for name, _ in fields])
     if at is None:
         return "", ""
@@ -25,7 +28,7 @@ def purported(headers: HeaderList) -> tuple[str, str]:
 
 
 def _selected(names: list[bytes]) -> int | None:
-    """Steps 1 to 4. names: of the fields that are not empty."""
+    """Steps 1 to 4. names: of those of _FIELDS that are not empty."""
     sender = _only(names, b"resent-sender", first=True)
     origin = _only(names, b"resent-from", first=True)
     if sender is not None and not (

@@ -1,7 +1,7 @@
 """What a session asks about who mail is from.
 
 The law: called on the Lua thread, answered there; the work is done on a pool thread. A check that fails in a way that
-nobody foresaw is logged and finds nothing out: mail goes on.
+nobody foresaw is logged and finds nothing out: mail goes on, without what it claims of us.
 """
 
 from __future__ import annotations
@@ -28,18 +28,32 @@ def perform(host: Host, request: Check, answer: Callable[[Checked], None]) -> No
     if content is not None:
         raw = [(header.name, header.value) for header in content.headers], content.body
 
+    removed: frozenset[int] | None = None
+
+    def claims() -> frozenset[int]:
+        try:
+            return frozenset() if raw is None else frozenset(services.signatures.claims(raw[0]))
+        except Exception:
+            log.exception("internal error while fields of a message were looked at")
+            return frozenset()
+
     def work() -> Checked:
-        found = services.signatures.check(
-            request.client,
-            request.helo,
-            request.sender,
-            raw,
-            request.found,
-            request.authors,
-            request.responsible,
-            request.purported,
-            services.resolver,
-        )
+        nonlocal removed
+        try:
+            found = services.signatures.check(
+                request.client,
+                request.helo,
+                request.sender,
+                raw,
+                request.found,
+                request.authors,
+                request.responsible,
+                request.purported,
+                services.resolver,
+            )
+        except Exception:
+            removed = claims()  # here: it may take a while
+            raise
         fields = tuple(Header(name, value) for name, value in found.fields)
         return Checked(found.variables, found.found, frozenset(found.removed), fields)
 
@@ -51,6 +65,6 @@ def perform(host: Host, request: Check, answer: Callable[[Checked], None]) -> No
             log.error("a sender could not be checked: %s", result)
         else:
             log.error("internal error while a sender was checked", exc_info=result)
-        answer(Checked(found=request.found))
+        answer(Checked(found=request.found, removed=claims() if removed is None else removed))
 
     host.works.begin("check", work, done)

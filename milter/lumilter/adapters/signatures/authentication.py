@@ -111,7 +111,7 @@ def check_message(
     content = Content.of(fields, body)
     until = time.monotonic() + methods.timeout
     made = Found(found=spf)
-    made.removed.update(results.claimed(fields, methods.ident))
+    made.removed.update(claims(methods, fields))
     parts = []
     if spf is not None and methods.spf is not None:
         if methods.spf.add_headers:
@@ -140,9 +140,6 @@ def check_message(
             )  # fmt: skip
     if methods.domainkeys:
         old = domainkeys.verify(content, responsible, resolver, rules.timeout, until)
-        made.removed.update(
-            at for at, (name, _) in enumerate(fields) if name.rstrip(b" \t").lower() == domainkeys.STATUS.lower()
-        )
         made.fields.append((domainkeys.STATUS, b" " + old.word.encode("ascii")))
         if old.status != domainkeys.NO_SIGNATURE:
             made.variables["dk_status"] = old.status
@@ -151,6 +148,15 @@ def check_message(
         made.fields.insert(0, (results.NAME, results.value(methods.ident, parts)))
     made.fields = [(name, value.replace(b"\r\n", b"\n")) for name, value in made.fields]
     return made
+
+
+def claims(methods: Methods, fields: Sequence[Field]) -> set[int]:
+    """Positions of the fields that say what is for us alone to say, and must go whatever else is found out."""
+    found = set(results.claimed(fields, methods.ident))
+    if methods.domainkeys:
+        status = domainkeys.STATUS.lower()
+        found.update(at for at, (name, _) in enumerate(fields) if name.rstrip(b" \t").lower() == status)
+    return found
 
 
 def _purported(rules: SenderIdRules, address: str, spf: SpfResult, resolver: Lookup, until: float) -> SpfResult:

@@ -145,6 +145,13 @@ class Signatures:
             methods, fields, body, found, authors, responsible, resolver, self.rules, purported
         )
 
+    def claims(self, fields: Sequence[Field]) -> set[int]:
+        """Positions of the fields of a message that must go, also where it can't be checked; see authentication."""
+        from lumilter.adapters.signatures import authentication
+
+        methods = self.methods
+        return set() if methods is None else authentication.claims(methods, fields)
+
     # --- signing -----------------------------------------------------------------------------------------------------
 
     def configured(self, responsible: str, exists: Callable[[str], bool], way: Way = Way()) -> Sequence[Hashable]:  # noqa: B008

@@ -43,6 +43,24 @@ def test_the_next_address_is_tried(code: int, listener: socket.socket, monkeypat
         assert sock.getpeername() == listener.getsockname()
 
 
+def test_a_silent_address_has_its_share_of_the_time(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    class Kernel(socket.socket):
+        def connect(self, place: Any) -> None:
+            waits.append(self.gettimeout() or 0.0)
+            if place[0] != "127.0.0.1":
+                raise TimeoutError("timed out")
+            super().connect(place)
+
+    resolve(monkeypatch, ("192.0.2.1", 25), ("192.0.2.2", 25), listener.getsockname())
+    monkeypatch.setattr(socket, "socket", Kernel)
+    with connected(ADDRESS, time.monotonic() + 600):
+        pass
+    first, second, third = waits
+    assert first <= 200 < second <= 300 < third <= 600
+
+
 def test_the_last_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     resolve(monkeypatch)
     with pytest.raises(ConnectionError, match="no address"):

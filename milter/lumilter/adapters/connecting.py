@@ -1,7 +1,8 @@
 """A socket that is connected to a server, by a deadline.
 
 The law: each address of the name is tried, for whatever reason the one before it failed (the kernel's own ETIMEDOUT is
-a TimeoutError too, and no reason to stop), until one answers or the time is up.
+a TimeoutError too, and no reason to stop), until one answers or the time is up. One that is silent has its share of the
+time only, as those after it may answer.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ def connected(address: Address, deadline: float) -> socket.socket:
         return _open(socket.AF_UNIX, address.path, deadline)
     family = socket.AF_INET6 if address.family == "inet6" else socket.AF_INET
     error: OSError = ConnectionError("no address")
-    for *_, place in resolved(address.host, address.port, family, deadline):
+    found = resolved(address.host, address.port, family, deadline)
+    for left, (*_, place) in zip(range(len(found), 0, -1), found, strict=True):
+        now = time.monotonic()
         try:
-            sock = _open(family, place, deadline)
+            sock = _open(family, place, now + (deadline - now) / left)
         except OSError as failed:
             error = failed
             continue

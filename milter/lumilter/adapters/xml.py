@@ -1,6 +1,6 @@
 """XML documents: parsed, searched, changed and written, over lxml.
 
-The law: the only importer of lxml, with the first document or `load`. Nothing is fetched and no entity is ever expanded: a
+The law: the only importer of lxml, which it imports late. Nothing is fetched and no entity is ever expanded: a
 document that declares any is refused. A node is a place in lxml's tree, which has no nodes for text and attributes.
 
 Source: manual, pages ref-xml-*; where they are silent, what libxml2 does, which Momentum's functions show through.

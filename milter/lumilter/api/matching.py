@@ -77,9 +77,8 @@ def replace(
     texts = [subject]
 
     def search(deadline: float = 0.0) -> tuple[list[pcre.Match], bytes]:
-        matches: list[
-            pcre.Match
-        ] = []  # below: a copy of a whole message, maybe, that is not to live as long as the hook
+        matches: list[pcre.Match] = []
+        # The subject is a copy of a whole message, maybe, that is not to live as long as the hook.
         return matches, _replaced(texts.pop(), pattern, replacement, limits, marked, matches)
 
     def finish(result: tuple[list[pcre.Match], bytes]) -> Found:

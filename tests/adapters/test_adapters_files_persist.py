@@ -75,6 +75,7 @@ def test_it_is_for_reading(tmp_path: Path) -> None:
     files = Files(Settings(persist=str(tmp_path), programs=True))
     with pytest.raises(FileError, match="can only be read"):
         files.open(f"persist://{tmp_path}/x", os.O_WRONLY | os.O_CREAT, None, WEB, soon())
-    for inner in ("pipe:///bin/cat", "syslog://", "jlog:///x"):
+    for inner in ("pipe:///bin/cat", "syslog://", "jlog:///x", "persist:" * 10_000):
         with pytest.raises(FileError):
             files.read(f"persist://{inner}", WEB, soon())
+    assert not list(tmp_path.iterdir())

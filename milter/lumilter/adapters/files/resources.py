@@ -69,6 +69,8 @@ class Files:
             raise FileError(f"{scheme}: can only be written")
         if scheme == "persist":
             inner = rest.removeprefix("//")
+            if split(inner)[0] == "persist":
+                raise FileError("persist: names another persist:")
             return self._kept.read(inner, lambda: self.read(inner, web, deadline, most))
         return read_file(self._copies.to_read(rest) if self._copies else rest, self.settings.limits, deadline)
 

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from lumilter.services import Services
+from lumilter.session.events import Data, EndOfMessage, Helo, Mail, Rcpt
 from lumilter.session.headers import raw_fields
 from support import rfc8463
 from support.dns_zone import Zone
 from support.mailbox import Mailbox
-from support.policy import BODY, HEADERS, policy
+from support.policy import BODY, CONNECT, HEADERS, policy
+from support.shadowed import shadowed
 
 CALL = 'msys.validate.dkim.reflect(msg, vctx, "check@mx.example.com", "ann@example.org; log@a.example;log2@a.example"'
 HEAD = 'require("msys.validate.dkim")\n'
@@ -110,6 +112,19 @@ def test_what_can_not_be(tmp_path: Path) -> None:
     with policy(tmp_path, EARLY + WITH_CONTENT, services=services) as running:
         running.send()
     assert "sending mail needs [inject] server in the configuration" in str(running.errors[0])
+
+
+@pytest.mark.parametrize("code", [EARLY + WITH_CONTENT, LATE])
+def test_nothing_leaves_a_session_in_shadow(tmp_path: Path, caplog: pytest.LogCaptureFixture, code: str) -> None:
+    """By then no script of the session runs, but perhaps another session's."""
+    mail = Mailbox()
+    services = Services(Zone(rfc8463.KEYS), hostname="mx.example.com", mail=mail)
+    events = (CONNECT, Helo("a.example"), Mail("<ann@example.org>"), Rcpt("<bob@example.com>"), Data({}))
+    with caplog.at_level(logging.INFO), shadowed(tmp_path, code, services=services) as shadow:
+        shadow.session((*events, EndOfMessage(SIGNED, SIGNED_BODY, {"i": "QUEUE"})))
+        assert not shadow.running.errors
+    assert caplog.text.count("shadow: a message from <check@mx.example.com>") == 1
+    assert not mail.promised
 
 
 def test_nothing_for_a_message_that_never_comes(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import email.utils
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from lumilter.adapters.signatures.verification import Verified
 from lumilter.api.message_making import container, made_part, new_boundary
@@ -61,10 +62,11 @@ def reflect(
     each = [envelope(sender_addrs, one) for one in receiver_addrs.split(";") if one.strip()]
     if not each:
         raise LumilterError("receiver_addrs names nobody")
+    called = replace(here)  # whose it is, when others' code is running
     sender, recipients = each[0][0], list(dict.fromkeys(one for _, found in each for one in found))
 
     def begin() -> Callable[[], None]:
-        return _work(message, sender, recipients, subj or _SUBJECT, note or _NOTE, here)
+        return _work(message, sender, recipients, subj or _SUBJECT, note or _NOTE, called)
 
     if here.phase in _EARLY:
         if not _comes(here):

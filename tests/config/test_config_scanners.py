@@ -36,6 +36,7 @@ def written(directory: Path, text: str) -> Path:
         (SCANNER + "tls = true\n", 4, '[[scanner]] tls: the kind "clamd" knows no such key'),
         (RSPAMD + 'tls = true\nservers = ["unix:/x"]\n', 4, "the name of a Unix socket is in no certificate"),
         (RSPAMD + 'ca_file = "x.pem"\n', 4, "[[scanner]] ca_file: without tls = true it would mean nothing"),
+        (RSPAMD + 'tls = true\nprivate_key = "x.key"\n', 5, "[[scanner]] private_key: it belongs to a certificate"),
         (SCANNER + "timeout = 0\n", 4, "expected a number of seconds, 0.01 or more"),
         (SCANNER + 'threat = "("\n', 4, "expected a regular expression"),
         (SCANNER + 'threat = "x"\n', 4, "expected a regular expression with one group"),

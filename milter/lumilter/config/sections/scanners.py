@@ -236,6 +236,8 @@ def check(scanners: Sequence[Scanner], antivirus: Antivirus, engines: Engines, s
         for name in ("ca_file", "certificate", "private_key"):
             if getattr(scanner, name) and not scanner.tls:
                 raise source.error((*at, name), f"[[scanner]] {name}: without tls = true it would mean nothing")
+        if scanner.private_key and not scanner.certificate:
+            raise source.error((*at, "private_key"), "[[scanner]] private_key: it belongs to a certificate")
         for name, of in _ONLY.items():
             if scanner.kind not in of and getattr(scanner, name) != getattr(default, name):
                 raise source.error((*at, name), f'[[scanner]] {name}: the kind "{scanner.kind}" knows no such key')

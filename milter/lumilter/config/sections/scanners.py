@@ -109,7 +109,9 @@ class Scanner:
     certificate: str = key(
         TEXT, "Our certificate, if the servers want one.", "", example="/etc/lumilter/scanners.pem", path=True
     )
-    private_key: str = key(TEXT, "Its private key.", "", example="/etc/lumilter/scanners.key", path=True)
+    private_key: str = key(
+        TEXT, "Its private key, without a pass phrase.", "", example="/etc/lumilter/scanners.key", path=True
+    )
     timeout: float = key(seconds(0.01), "Seconds that one try may take.", 10)
     retries: int = key(
         integer(0, 10),

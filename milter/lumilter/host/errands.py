@@ -29,4 +29,9 @@ def perform(host: Host, request: Errand, answer: Callable[[None], None]) -> None
             log.error("internal error while something was done with a message", exc_info=result)
         answer(None)
 
-    host.works.begin("errand", request.begin(), done)
+    try:
+        work = request.begin()
+    except Exception as error:
+        done(error)
+        return
+    host.works.begin("errand", work, done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings
 import time
 
 import authres
@@ -47,6 +48,8 @@ def test_those_that_claim_to_be_ours() -> None:
         b" <mx.test>; dkim=pass", b";mx.test; dkim=pass", b"\0mx.test; dkim=pass", b")mx.test; dkim=pass",
         b" =?utf-8?q?mx.test?=; dkim=pass", b" =?utf-8?q?mx.test=3B_dkim=3Dpass?=",
         b" =?us-ascii?b?bXgudGVzdDsgZGtpbT1wYXNz?=", b" =?utf-8?q?mx?=\r\n =?utf-8?q?.test?=; dkim=pass",
+        b" =?utf-8*en?q?mx.test?=; dkim=pass", b" =?utf-16le?b?bQB4AC4AdABlAHMAdAA?=; dkim=pass",
+        b" =?x-none?q?mx.test?=; dkim=pass", b" =?utf-8?q?mx.test?=; dkim=pass =?utf-8?b?a?=",
         b" mx. test; dkim=pass", b" (a) mx.test (b) 1 (c); dkim=pass", b' "mx"."test"; dkim=pass',
     ],
 )  # fmt: skip
@@ -66,6 +69,13 @@ def test_odd_spellings_of_ours(text: bytes) -> None:
 )  # fmt: skip
 def test_those_of_others_stay(text: bytes) -> None:
     assert claimed([(b"Authentication-Results", text)], "mx.test") == []
+
+
+def test_names_of_charsets_are_not_remembered() -> None:
+    """Python keeps each that it was asked for and does not know."""
+    before = len(encodings._cache)  # type: ignore[attr-defined]
+    claimed([(b"Authentication-Results", b"=?x-%d?q?a?=; none" % number) for number in range(100)], "mx.test")
+    assert len(encodings._cache) < before + 10  # type: ignore[attr-defined]
 
 
 def test_long_values_cost_little() -> None:

@@ -5,10 +5,11 @@ The law: what others can write is only looked at for whom it claims to be from, 
 
 from __future__ import annotations
 
+import binascii
 import contextlib
-import email.header
 import re
 from collections.abc import Iterable, Sequence
+from encodings.aliases import aliases
 from typing import Any
 
 from lumilter.adapters.signatures.content import Field
@@ -20,6 +21,9 @@ from lumilter.adapters.signatures.verification import Signature
 NAME = b"Authentication-Results"
 _ID = re.compile(rb'[ \t\r\n]*(?:"((?:[^"\\]|\\.)*)"|([^\s;("]+))')
 _COMMENT = re.compile(rb"\((?:[^()\\]|\\.)*\)")
+_WORD = re.compile(rb"=\?([^?*]*)(?:\*[^?]*)?\?([BbQq])\?(.*?)\?=", re.DOTALL)
+_CODECS = frozenset(aliases) | frozenset(aliases.values())
+"""No others are looked up: Python remembers every name that it does not know, for ever."""
 _SPACE = b" \t\r\n"
 _LOOSE = 1000
 """Bytes of a value in which a careless reader finds an identifier."""
@@ -75,20 +79,27 @@ def own(fields: Sequence[Field], ident: str) -> list[int]:
 def _loose_id(value: bytes) -> bytes:
     """What stands before the first semicolon for those who decode encoded words, drop comments wherever they are, or
     skip what they don't know. A version may be in it, at its end."""
-    head = value[:_LOOSE]
-    if b"=?" in head:  # email.policy.default does it in any field, and so does msg:header
-        with contextlib.suppress(Exception):  # of a library that reads what anybody may write
-            text = "".join(map(_decoded, email.header.decode_header(head.decode("latin-1"))))
-            head = text.encode("utf-8", "surrogateescape")
+    head = _WORD.sub(_decoded, value[:_LOOSE])
     head = _COMMENT.sub(b"", head).lstrip(b" \t\r\n\0\x0b\x0c;").partition(b";")[0]
     head = head.lower().rstrip(_SPACE)
     name = head.rstrip(b"0123456789")
     return _bare(name if name.endswith((b" ", b"\t", b"\r", b"\n")) else head)
 
 
-def _decoded(part: tuple[bytes | str, str | None]) -> str:
-    text, charset = part
-    return text if isinstance(text, str) else text.decode(charset or "latin-1", "replace")
+def _decoded(word: re.Match[bytes]) -> bytes:
+    """An encoded word in UTF-8, as it stands where it is none. email.policy.default does it in any field, and so does
+    msg:header.
+    """
+    charset, encoding, text = word.groups()
+    try:
+        raw = binascii.a2b_qp(text, header=True) if encoding in b"Qq" else binascii.a2b_base64(text + b"==")
+    except ValueError:
+        return word[0]
+    codec = charset.decode("latin-1").lower().replace("-", "_")
+    if codec in _CODECS:
+        with contextlib.suppress(LookupError, ValueError):  # some are of no text
+            return raw.decode(codec, "replace").encode("utf-8", "replace")
+    return raw
 
 
 def _bare(ident: bytes) -> bytes:

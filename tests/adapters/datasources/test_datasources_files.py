@@ -145,6 +145,34 @@ def test_iowrapper_files(tmp_path: Path) -> None:
             source.rows("http://example.com/x")
 
 
+@pytest.mark.parametrize(
+    ("uri", "opened"),
+    [
+        ("http://a.example/$name", "http://a.example/x%20%40y"),
+        ("persist://https://a.example/$name", "persist://https://a.example/x%20%40y"),
+        ("persist:///lists/$name", "persist:///lists/x @y"),
+        ("persist://persist://FILE:///lists/$name", "persist://persist://FILE:///lists/x%20%40y"),
+        ("FILE:///lists/$name", "FILE:///lists/x%20%40y"),
+    ],
+)
+def test_a_parameter_leads_out_of_no_directory(uri: str, opened: str) -> None:
+    asked_for = []
+
+    def opener(uri: str, deadline: float, most: int) -> bytes:
+        asked_for.append(uri)
+        return b""
+
+    datasources = Datasources([Settings(NAME, ("iowrapper:",))], opener=opener)
+    source = Asked(datasources)
+    source.rows(uri, name="x @y")
+    assert asked_for == [opened]
+    if "http" not in uri:
+        for name in ("../secret", "..", "a/b"):
+            with pytest.raises(DatasourceError, match="has a slash in it"):
+                source.rows(uri, name=name)
+    datasources.close()
+
+
 def test_iowrapper_uris() -> None:
     asked_for = []
 

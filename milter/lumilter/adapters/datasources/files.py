@@ -28,7 +28,7 @@ def located(request: Request, place: str) -> tuple[str, str]:
     own_path, _, own_rest = place.partition("?")
     if not mark and own_path and not path.startswith("/"):  # a query of a file that the URI names
         path, rest = "", request.text.strip()
-    path = filled(path or own_path, request.params, _piece).removeprefix("file://")
+    path = filled(path or own_path, request.params, piece).removeprefix("file://")
     if not path:
         raise DatasourceError("the query names no file, nor does the URI")
     return path, rest or own_rest
@@ -54,7 +54,8 @@ def arguments(text: str, params: dict[int | str, Value]) -> dict[str, str]:
     return {unquote(name): unquote(value) for name, _, value in pairs}
 
 
-def _piece(value: str) -> str:
+def piece(value: str) -> str:
+    """A parameter as a part of a file's name: it leads nowhere else. Raises DatasourceError."""
     if "/" in value or value in (".", ".."):
         raise DatasourceError("a parameter of a file's name has a slash in it")
     return value

@@ -12,13 +12,14 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from lumilter.adapters.datasources.contract import Answer, Cut, DatasourceError, Options, Request
-from lumilter.adapters.datasources.files import located, read, refuse_execute
+from lumilter.adapters.datasources.files import located, piece, read, refuse_execute
 from lumilter.adapters.datasources.placeholders import filled
 from lumilter.errors import LumilterError
 
 Opener = Callable[[str, float, int], bytes]
 """The bytes behind a URI: (uri, deadline, most bytes). Raises LumilterError."""
 _URI = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]*://")
+_INNER = re.compile(r"(?i)(?:persist:(?://)?)*(https?:|file:)?")
 
 
 class IoDriver:
@@ -32,9 +33,7 @@ class IoDriver:
         refuse_execute(request, "an I/O wrapper")
         text = request.text.strip() or self._place
         if _URI.match(text):
-            raw = self._fetched(
-                filled(text, request.params, lambda value: quote(value, safe="", errors="surrogateescape")), until
-            )
+            raw = self._fetched(filled(text, request.params, _escaping(text)), until)
         else:
             path, _ = located(Request(text.partition("?")[0], request.params), "")
             raw = read(path, self._options)
@@ -52,3 +51,16 @@ class IoDriver:
 
     def close(self) -> None:
         """See contract.Driver."""
+
+
+def _escaping(uri: str) -> Callable[[str], str]:
+    """How a parameter is written there. persist: may name a file, whose name no parameter must lead out of."""
+    match = _INNER.match(uri)
+    scheme = (match[1] or "").lower() if match else ""
+    if scheme.startswith("http"):
+        return _quoted
+    return (lambda value: _quoted(piece(value))) if scheme == "file:" else piece
+
+
+def _quoted(value: str) -> str:
+    return quote(value, safe="", errors="surrogateescape")

@@ -25,6 +25,8 @@ HEAVY = {
     "sqlalchemy",
     "httpx",
     "lxml",
+    "smtplib",
+    "ssl",
     "redis",
     "ldap3",
     "dkim",

@@ -40,6 +40,11 @@ CASES = [
         'function mod:validate_connect() local c = curl.new() c:setopt(curl.OPT_URL, "http://127.0.0.1:1/") '
         "c:perform() end",
     ),
+    (
+        "smtplib",
+        '[inject]\nserver = "smtp:inet:1@127.0.0.1"\noutbox = "{}/outbox"\n',
+        'function mod:validate_mailfrom() msys.core.ec_message_new():inject("a@b.example", "c@d.example") end',
+    ),
     ("cryptography", '[dkim]\nkey = "key.pem"\nselector = "s"\n[[dkim_domain]]\ndomain = "b.example"\n', ""),
     ("dkim", NOBODY + "[authentication]\ndkim = true\ntimeout = 1\n", ""),
     ("dns", NOBODY + "[spf]\nenabled = true\n[authentication]\ntimeout = 1\n", ""),

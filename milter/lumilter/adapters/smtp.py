@@ -2,7 +2,8 @@
 
 The law: when `send` returns, every recipient was either taken by the server or is in what it returns; when it raises
 SendError, nobody was taken, as far as can be known: SendError.unanswered says that the server had the whole message and
-gave no answer, so that it may have taken it (RFC 1047). Nothing is repeated once the final dot was sent.
+gave no answer, so that it may have taken it (RFC 1047). Nothing is repeated once the final dot was sent. smtplib is
+imported with the first connection: ssl comes with it, and a worker that sends nothing need not have 4 MB more.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from lumilter.adapters.peer import Address, printable
 from lumilter.adapters.smtp_address import unsendable
 from lumilter.adapters.smtp_content import Content, blocks, has_8bit
-from lumilter.adapters.smtp_session import Session
 from lumilter.errors import LumilterError
+
+if TYPE_CHECKING:
+    from lumilter.adapters.smtp_session import Session
 
 __all__ = ["Address", "Connection", "Content", "Refusal", "SendError", "Server"]
 
@@ -92,6 +95,8 @@ class Connection:
     def open(self, deadline: float) -> None:
         """Connect and say hello, if that was not done. deadline: a time.monotonic() value. Raises SendError."""
         if self._session is None:
+            from lumilter.adapters.smtp_session import Session
+
             with self._during("connecting"):
                 self._session = Session(self._server.address, self._lmtp, self._hostname, self._timeout, deadline)
             self._used = False

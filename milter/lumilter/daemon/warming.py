@@ -57,6 +57,8 @@ def warm(services: Services, sources: Iterable[bytes]) -> None:
 
     checks = services.signatures.methods is not None or named(CHECKS)
     _attempt("the datasources' drivers", services.datasources.load)
+    if services.mail.configured:
+        _attempt("smtplib", functools.partial(importlib.import_module, "lumilter.adapters.smtp_session"))
     if checks or named(LOOKUPS):
         _load(services.resolver)
     if named(WEB):

@@ -22,6 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from lumilter.pool import Pool
+
 log = logging.getLogger(__name__)
 
 _COLLECT_EVERY = 2000
@@ -74,7 +76,7 @@ class Loop:
         self._thread: threading.Thread | None = None
         self._on_delay = on_delay
         self.pool_size = pool_size
-        self.pool = ThreadPoolExecutor(pool_size, thread_name_prefix="wait")
+        self.pool: ThreadPoolExecutor = Pool(pool_size, thread_name_prefix="wait")
         self.alive: Callback = lambda: None
         """To be called every second or so by what blocks the loop on purpose, so that it is not taken for stuck."""
         self._turns = 0

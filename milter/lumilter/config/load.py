@@ -30,7 +30,9 @@ def load(path: str | os.PathLike[str]) -> Config:
     config = with_scripts(replace(bind(Config, data, source), file=file), source)
     scanners.check(config.scanners, config.antivirus, config.engines, source)
     bindings = {"default", *(binding.name for binding in config.bindings)}
-    signatures.check(config.signing_scopes, bindings, {binding.group for binding in config.bindings}, source)
+    groups = {binding.group for binding in config.bindings}
+    signs = {"opendkim_sign": config.signs_dkim, "domainkeys": config.signs_domainkeys}
+    signatures.check(config.signing_scopes, bindings, groups, signs, source)
     if config.scripts:
         return config
     return replace(config, warnings=(f"{file}:1: no script is configured: every message passes unchanged",))

@@ -78,6 +78,16 @@ class Config:
     warnings: tuple[str, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 
+    @property
+    def signs_dkim(self) -> bool:
+        """Whether it says with what DKIM signatures are made."""
+        return bool(self.dkim.key or self.dkim.selector or self.dkim_domains)
+
+    @property
+    def signs_domainkeys(self) -> bool:
+        """The same for DomainKeys."""
+        return bool(self.domainkeys.key or self.domainkeys.selector or self.dk_domains)
+
     def control_address(self) -> SocketAddress | None:
         """Where `lumilter ctl` finds the daemon; None is nowhere."""
         if self.control.socket is not None:

@@ -30,7 +30,7 @@ def signatures_of(config: Config, offline: bool = False) -> Signatures:
     """The service. offline: keys may be out of reach. Raises ConfigError."""
     dkim, domains, spf, checks = config.dkim, config.dkim_domains, config.spf, config.authentication
     ident = checks.authserv_id or socket.gethostname().lower()
-    signs = bool(dkim.key or dkim.selector or domains)
+    signs, old = config.signs_dkim, config.signs_domainkeys
     for table, own in (("dkim_domain", domains), ("dk_domain", config.dk_domains)):
         names = [domain.domain for domain in own]
         for name in names:
@@ -95,7 +95,6 @@ def signatures_of(config: Config, offline: bool = False) -> Signatures:
         both = _sender_id(config.senderid) if config.senderid.enabled else None
         return Methods(ident, own, checks.dkim, checks.dmarc, checks.domainkeys, checks.timeout, both)
 
-    old = bool(config.domainkeys.key or config.domainkeys.selector or config.dk_domains)
     made = Signatures(
         rules,
         signing if signs else None,

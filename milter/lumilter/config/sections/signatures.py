@@ -5,7 +5,7 @@ The law: what a key means is said here and nowhere else. `check` raises for tabl
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lumilter.config.bind import Source
@@ -148,11 +148,23 @@ class SigningScope:
     )
 
 
-def check(scopes: Sequence[SigningScope], bindings: Collection[str], groups: Collection[str], source: Source) -> None:
-    """Raises ConfigError for a scope of a binding or group that there is not."""
+def check(
+    scopes: Sequence[SigningScope],
+    bindings: Collection[str],
+    groups: Collection[str],
+    signs: Mapping[str, bool],
+    source: Source,
+) -> None:
+    """Raises ConfigError for a scope of a binding or group that there is not, or that turns on what has no keys.
+
+    signs: whether the configuration says with what is signed, by the name of a scope's option.
+    """
     for index, scope in enumerate(scopes):
         at = ("signing_scope", index)
         if scope.binding and scope.binding not in bindings:
             raise source.error((*at, "binding"), f'there is no [[binding]] "{scope.binding}"')
         if scope.binding_group and scope.binding_group not in groups:
             raise source.error((*at, "binding_group"), f'there is no [[binding]] of a group "{scope.binding_group}"')
+        for option, table in (("opendkim_sign", "dkim"), ("domainkeys", "domainkeys")):
+            if getattr(scope, option) and not signs[option]:
+                raise source.error((*at, option), f"[{table}] says no selector and no key to sign with")

@@ -162,8 +162,8 @@ def test_injected_messages_are_signed_for_each_domain(tmp_path: Path) -> None:
     [
         ('[[signing_scope]]\nbinding = "x"\n', 'there is no [[binding]] "x"'),
         ('[[signing_scope]]\nbinding_group = "x"\n', 'there is no [[binding]] of a group "x"'),
-        ('[[signing_scope]]\nopendkim_sign = true\n', "[dkim] says no selector and no key to sign with"),
-        ('[[signing_scope]]\ndomainkeys = true\n', "[domainkeys] says no selector and no key to sign with"),
+        ("[[signing_scope]]\nopendkim_sign = true\n", "[dkim] says no selector and no key to sign with"),
+        ("[[signing_scope]]\ndomainkeys = true\n", "[domainkeys] says no selector and no key to sign with"),
         ('[domainkeys]\nselector = "s"\nkey = "ed.pem"\n', "ed.pem: DomainKeys only knows RSA keys"),
         ('[domainkeys]\nselector = "s"\nkey = "none.pem"\n', "none.pem: No such file or directory"),
         ('[[dk_domain]]\ndomain = "a.example"\n' * 2, "two [[dk_domain]] tables for a.example"),

@@ -86,13 +86,8 @@ def reflect(
 
 def _comes(here: Here) -> bool:
     """Whether the MTA is asked for the content of messages (see Engine.needs)."""
-    signatures = here.services.signatures
-    wanted = {hook.name for hook in phases.BY_EVENT[EndOfMessage]}
-    return (
-        any(module.hooks & wanted for module in here.session.modules)
-        or signatures.signs
-        or signatures.methods is not None
-    )
+    hooked = any(phases.is_hooked(EndOfMessage, module.hooks) for module in here.session.modules)
+    return hooked or here.services.signatures.reads_all
 
 
 def _work(

@@ -115,11 +115,8 @@ class Engine:
     def _find_needs(self) -> Needs:
         defined: set[str] = set().union(*(module.hooks for module in self.host.modules))
         names = {Connect: "connect", Helo: "helo", Mail: "mail", Rcpt: "rcpt", Data: "data", EndOfMessage: "message"}
-        replies = frozenset(
-            name for event, name in names.items() if any(hook.name in defined for hook in phases.BY_EVENT[event])
-        )
-        signatures = self.setup.services.signatures
-        if signatures.signs or signatures.methods is not None:
+        replies = frozenset(name for event, name in names.items() if phases.is_hooked(event, defined))
+        if self.setup.services.signatures.reads_all:
             replies |= {"message"}
         content = "message" in replies
         envelope = bool(replies & {"mail", "rcpt", "data"})
@@ -130,23 +127,22 @@ class Engine:
 
     def open(self) -> Conversation:
         """A new connection; any thread."""
-        setup, services = self.setup, self.setup.services
+        setup = self.setup
         if setup.is_shadow is not None:
             return self.converse(self.shadow_session(self.host.new_id, setup.is_shadow))
-        routing, sealing = services.routing or Routing(), Sealing(services.signatures)
-        session = Session(
-            self.host.modules, setup.options, self.host.new_id, setup.peer_context,
-            routing, services.mail.remembers, sealing, setup.checking,
-        )  # fmt: skip
-        return self.converse(session)
+        modules, new_id = self.host.modules, self.host.new_id
+        return self.converse(Session(modules, setup.options, new_id, setup.peer_context, *self._parts()))
 
     def shadow_session(self, new_id: Callable[[], str], is_shadow: Callable[[str], bool]) -> ShadowSession:
         """A session of a client that may be in shadow, as the setup has it but for these; any thread."""
-        setup, services = self.setup, self.setup.services
-        routing, sealing = services.routing or Routing(), Sealing(services.signatures)
-        return ShadowSession(
-            self.host.modules, setup.options, new_id, setup.peer_context, is_shadow,
-            routing, services.mail.remembers, sealing, setup.checking,
+        setup, modules = self.setup, self.host.modules
+        return ShadowSession(modules, setup.options, new_id, setup.peer_context, is_shadow, *self._parts())
+
+    def _parts(self) -> tuple[Routing, Callable[[], bool], Sealing, Checking]:
+        """What every session is made with at last."""
+        services = self.setup.services
+        return (
+            services.routing or Routing(), services.mail.remembers, Sealing(services.signatures), self.setup.checking,
         )  # fmt: skip
 
     def converse(self, session: Session) -> Conversation:

@@ -19,6 +19,7 @@ Source: Momentum's manual, "Policy Scriptlets" (callouts) and the pages of the c
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
@@ -116,6 +117,12 @@ BY_EVENT: dict[type, tuple[Hook, ...]] = {
     EndOfMessage: MESSAGE + EACH_RCPT,
     Close: (DEALLOC,),
 }
+
+
+def is_hooked(event: type, names: Collection[str]) -> bool:
+    """Whether one of these functions is a hook of the event."""
+    return any(hook.name in names for hook in BY_EVENT[event])
+
 
 HOOKS: dict[str, Hook] = {hook.name: hook for hooks in (*BY_EVENT.values(), SETUP, (TEARDOWN,)) for hook in hooks}
 """Every hook that lumilter calls, by name."""

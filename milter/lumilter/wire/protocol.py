@@ -46,20 +46,8 @@ class Protocol:
     """
 
     __slots__ = (
-        *(
-            "_connected",
-            "_content",
-            "_largest",
-            "_last",
-            "_macros",
-            "_needs",
-            "_opened",
-            "_silent",
-            "_spaced",
-            "_terms",
-            "_told",
-        ),
-        *("debts", "output", "over"),
+        *("_connected", "_content", "_largest", "_last", "_macros", "_needs", "_opened", "_silent", "_spaced"),
+        *("_terms", "_told", "debts", "output", "over"),
     )
 
     def __init__(self, needs: Callable[[], Needs], limits: Limits) -> None:

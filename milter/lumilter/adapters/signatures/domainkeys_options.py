@@ -13,7 +13,7 @@ from typing import Any
 
 from lumilter.adapters.signatures.domainkeys import DomainKeysSeal
 from lumilter.adapters.signatures.errors import SignatureError
-from lumilter.adapters.signatures.options import Signing, ascii_domain, text_of
+from lumilter.adapters.signatures.options import Signing, ascii_domain, key_of_message, text_of
 from lumilter.adapters.signatures.signing import KeySource
 
 
@@ -47,14 +47,8 @@ class DomainKeysSigning:
         """What signs mail of a domain; None is nothing. See Signing.of_message."""
         responsible = ascii_domain(responsible)
         own, general = self.domains.get(responsible, DomainKeys()), self.general
-        condition = general.condition if own.condition is None else own.condition
-        if not responsible or not own.sign or (condition and not exists(condition)):
-            return None
-        key, selector = own.key or general.key, own.selector or general.selector
-        optional = responsible not in self.domains
-        if not key or not selector or (optional and "%{d}" not in key):
-            return None
-        return self._seal({}, responsible, selector, KeySource(key, optional=optional))
+        key = key_of_message(responsible, own, general, responsible not in self.domains, exists)
+        return None if key is None else self._seal({}, responsible, own.selector or general.selector, key)
 
     def of_script(self, options: Mapping[Any, Any], responsible: str, dkim: Signing) -> DomainKeysSeal:
         """What a script asks for. Raises SignatureError."""

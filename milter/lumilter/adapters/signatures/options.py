@@ -10,20 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from lumilter.adapters.signatures.errors import SignatureError
 from lumilter.adapters.signatures.fields import names_of
 from lumilter.adapters.signatures.signing import DkimSeal, KeySource
 from lumilter.adapters.signatures.verification import is_within
 
-SIGN_ALL = ""
-"""The condition that always holds."""
-
 
 @dataclass(frozen=True, slots=True)
 class General:
-    """[dkim]. key: a path, perhaps with %{d} and %{s}. lifetime: seconds. condition: see sign_condition."""
+    """[dkim]. key: a path, perhaps with %{d} and %{s}. lifetime: seconds. condition: see sign_condition; "" is none."""
 
     selector: str = ""
     key: str = ""
@@ -76,20 +73,9 @@ class Signing:
         A domain that is not configured by itself is signed for where there is a file with its key.
         """
         responsible = ascii_domain(responsible)
-        own, general = self.domains.get(responsible), self.general
-        if not responsible or (own is not None and not own.sign):
-            return None
-        condition = general.condition if own is None or own.condition is None else own.condition
-        if condition != SIGN_ALL and not exists(condition):
-            return None
-        own = own or ForDomain()
-        key, selector = own.key or general.key, own.selector or general.selector
-        if not key or not selector:
-            return None
-        optional = responsible not in self.domains
-        if optional and "%{d}" not in key:
-            return None
-        return self._seal({}, responsible, own, KeySource(key, optional=optional), strict=False)
+        own = self.domains.get(responsible, ForDomain())
+        key = key_of_message(responsible, own, self.general, responsible not in self.domains, exists)
+        return None if key is None else self._seal({}, responsible, own, key, strict=False)
 
     def of_script(self, options: Mapping[Any, Any], responsible: str, strict: bool) -> DkimSeal:
         """What a script asks for. strict: as the older module reads headerlist. Raises SignatureError."""
@@ -137,6 +123,42 @@ class Signing:
             copy_headers=_true(options.get("copy_headers"), general.copy_headers),
             strict=strict,
         )
+
+
+class Signs(Protocol):
+    """What is configured of all domains, or of one: General, ForDomain, domainkeys_options.DomainKeys."""
+
+    @property
+    def selector(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def condition(self) -> str | None: ...
+
+
+class SignsFor(Signs, Protocol):
+    """What is configured of one domain."""
+
+    @property
+    def sign(self) -> bool: ...
+
+
+def key_of_message(
+    responsible: str, own: SignsFor, general: Signs, optional: bool, exists: Callable[[str], bool]
+) -> KeySource | None:
+    """The key that signs mail of a domain without a script; None where none does.
+
+    own: what is configured of the domain; optional: nothing is. exists: see Signing.of_message.
+    """
+    condition = general.condition if own.condition is None else own.condition
+    key, selector = own.key or general.key, own.selector or general.selector
+    if not responsible or not own.sign or (condition and not exists(condition)):
+        return None
+    if not key or not selector or (optional and "%{d}" not in key):
+        return None
+    return KeySource(key, optional=optional)
 
 
 def ascii_domain(domain: str) -> str:

@@ -100,6 +100,11 @@ class Signatures:
         dkim = self._make_signing is not None and self.signing.configured
         return dkim or (self._make_domainkeys is not None and self.domainkeys.configured)
 
+    @property
+    def reads_all(self) -> bool:
+        """Whether the configuration has every message signed or checked."""
+        return self.signs or self.methods is not None
+
     # --- checking ----------------------------------------------------------------------------------------------------
 
     def verify(self, content: Content, resolver: Lookup, deadline: float) -> Verified:
